@@ -1,0 +1,1 @@
+//! Runs containers on one machine.

@@ -1,0 +1,66 @@
+//! The two encodings of the Mesos v1 APIs and how a request picks one.
+
+use bytes::Bytes;
+use prost::Message;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// The encoding of a body or of the records of a stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Codec {
+    Json,
+    Protobuf,
+}
+
+/// Why a body could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("failed to parse the body as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+    #[error("failed to parse the body as protobuf: {0}")]
+    Protobuf(#[from] prost::DecodeError),
+}
+
+impl Codec {
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Json => "application/json",
+            Self::Protobuf => "application/x-protobuf",
+        }
+    }
+
+    /// From a `Content-Type`; parameters such as `charset` are ignored.
+    pub fn from_content_type(value: &str) -> Option<Self> {
+        let media_type = value.split(';').next().unwrap_or_default().trim();
+        [Self::Json, Self::Protobuf].into_iter().find(|codec| media_type.eq_ignore_ascii_case(codec.media_type()))
+    }
+
+    /// From an `Accept`; JSON wins where both will do, and where none is sent.
+    pub fn from_accept(value: Option<&str>) -> Option<Self> {
+        let Some(value) = value else { return Some(Self::Json) };
+        let accepted = |wanted: &str| {
+            value.split(',').filter_map(|range| range.split(';').next()).map(str::trim).any(|range| {
+                range.eq_ignore_ascii_case(wanted) || range == "*/*" || range.eq_ignore_ascii_case("application/*")
+            })
+        };
+        [Self::Json, Self::Protobuf].into_iter().find(|codec| accepted(codec.media_type()))
+    }
+
+    pub fn encode<T: Message + Serialize>(self, value: &T) -> Bytes {
+        match self {
+            // Wire types hold strings, numbers, lists and maps with string keys.
+            Self::Json => serde_json::to_vec(value).expect("wire types always have a JSON form").into(),
+            Self::Protobuf => value.encode_to_vec().into(),
+        }
+    }
+
+    pub fn decode<T: Message + Default + DeserializeOwned>(self, body: &[u8]) -> Result<T, Error> {
+        match self {
+            Self::Json => Ok(serde_json::from_slice(body)?),
+            Self::Protobuf => Ok(T::decode(body)?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

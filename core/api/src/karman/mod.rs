@@ -1,0 +1,3 @@
+//! Karman's own API, `/karman/v1`.
+
+pub mod discovery;

@@ -1,0 +1,1 @@
+//! The nouns: typed ids, exact quantities, resources and their algebra.

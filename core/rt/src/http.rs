@@ -1,0 +1,119 @@
+//! The HTTP server that every role uses: HTTP/1.1 and HTTP/2 without TLS on one
+//! port, a limit on bodies, panics answered with 500, graceful stop.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::extract::Request;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::server::graceful::GracefulShutdown;
+use tokio::net::TcpListener;
+use tower::ServiceExt as _;
+use tower_http::catch_panic::CatchPanicLayer;
+use tracing::{debug, warn};
+
+use crate::Tasks;
+
+/// The largest request body accepted, in bytes; larger ones answer 413.
+pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// How long open connections may finish their request after a stop.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// A client that does not send its request head for this long is dropped.
+const HEADER_READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Could not listen on an address.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address} for {purpose}: {}", explain(.source))]
+pub struct BindError {
+    pub address: SocketAddr,
+    pub purpose: &'static str,
+    #[source]
+    pub source: io::Error,
+}
+
+fn explain(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => "another process uses this port; stop it or choose another port",
+        io::ErrorKind::PermissionDenied => "not permitted; run as root or choose a port above 1023",
+        io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
+        _ => "the operating system refused",
+    }
+}
+
+/// Listens on `address`; `purpose` is named in the error.
+pub async fn bind(address: SocketAddr, purpose: &'static str) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError { address, purpose, source })
+}
+
+/// Serves `router` on `listener` until the tasks are stopped.
+pub fn serve(name: &'static str, listener: TcpListener, router: Router, tasks: &Tasks) {
+    let router = router.layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).layer(CatchPanicLayer::new());
+    let stop = tasks.clone();
+    tasks.spawn_graceful(name, async move {
+        let graceful = GracefulShutdown::new();
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stop.cancelled() => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => {
+                    // Small frames of event streams must not wait for more.
+                    let _unimportant = stream.set_nodelay(true);
+                    connection(name, stream, peer, router.clone(), &graceful, &stop);
+                }
+                Err(error) => {
+                    // Out of descriptors: wait a little instead of spinning.
+                    warn!(server = name, error = crate::chain(&error), "accept failed");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+            debug!(server = name, "connections cut at the end of the drain time");
+        }
+    });
+}
+
+fn connection(
+    name: &'static str,
+    stream: tokio::net::TcpStream,
+    peer: SocketAddr,
+    router: Router,
+    graceful: &GracefulShutdown,
+    tasks: &Tasks,
+) {
+    let service = hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        let router = router.clone();
+        async move { Ok::<_, Infallible>(router.oneshot(request.map(axum::body::Body::new)).await.unwrap_or_else(|never| match never {})) }
+    });
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
+    builder.http2().timer(TokioTimer::new());
+    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    let connection = graceful.watch(connection);
+    let stopped = tasks.token();
+    tasks.spawn_graceful(name, async move {
+        // Event streams never end by themselves: they get the drain time.
+        let drained = async {
+            stopped.cancelled().await;
+            tokio::time::sleep(DRAIN).await;
+        };
+        tokio::select! {
+            result = connection => {
+                if let Err(error) = result {
+                    debug!(server = name, peer = %peer, error = error.to_string(), "connection ended");
+                }
+            }
+            () = drained => {}
+        }
+    });
+}

@@ -1,0 +1,1 @@
+//! The embedded engine: one redb file, one writer, group commit.

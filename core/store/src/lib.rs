@@ -1,0 +1,102 @@
+//! Durable state: transactions, watches, leadership.
+//!
+//! Nobody but this crate knows which engine holds the state. Keys are paths
+//! (`/orchestrator/apps/web`), values are opaque bytes, one versioned object per
+//! key. A commit is atomic, durable before it returns, and refused when its
+//! fence is no longer the newest of its name.
+
+use std::fmt;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use tokio::sync::watch;
+
+pub mod embedded;
+
+/// Grows by at least one with every commit; never goes backwards.
+pub type Revision = u64;
+
+/// One change of a transaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    Put { key: String, value: Bytes },
+    Delete { key: String },
+}
+
+/// A key with its value and the revision that wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub key: String,
+    pub value: Bytes,
+    pub revision: Revision,
+}
+
+/// All entries under a prefix, sorted by key, as of one revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loaded {
+    pub entries: Vec<Entry>,
+    pub revision: Revision,
+}
+
+/// Proof of leadership that every commit carries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fence {
+    pub name: String,
+    pub token: u64,
+}
+
+/// Leadership of a name, held until it is lost or dropped.
+#[derive(Debug)]
+pub struct Leadership {
+    pub fence: Fence,
+    /// Becomes true when somebody else leads, or may.
+    pub lost: watch::Receiver<bool>,
+}
+
+/// What a watch delivers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatchEvent {
+    /// The changes of one commit under the prefix.
+    Changes { revision: Revision, changes: Vec<Change> },
+    /// The watch fell behind or history was compacted: load again, then go on
+    /// from the revision of that load.
+    Relist,
+}
+
+/// A failure of the store.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The commit was not applied: another leader has taken over.
+    #[error("leadership of '{name}' was lost; the change was not stored")]
+    Fenced { name: String },
+    /// Nothing was acknowledged; the change may be retried.
+    #[error("the store is not available: {reason}")]
+    Unavailable { reason: String },
+    /// The commit breaks a limit; it will never succeed as it is.
+    #[error("the change is refused: {reason}")]
+    Refused { reason: String },
+}
+
+/// The largest value in bytes.
+pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// The most changes in one transaction.
+pub const CHANGES_MAX: usize = 4096;
+
+/// Receives the changes under a prefix; closed when the store is.
+pub type Watch = tokio::sync::mpsc::Receiver<WatchEvent>;
+
+/// The seam between Karman and its storage engines.
+pub trait Store: Send + Sync + fmt::Debug {
+    /// Everything under `prefix`, as of one revision.
+    fn load<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Loaded, Error>>;
+
+    /// Applies all changes or none; durable before it returns. Concurrent
+    /// commits share one synchronisation of the disk.
+    fn commit<'a>(&'a self, fence: &'a Fence, changes: Vec<Change>) -> BoxFuture<'a, Result<Revision, Error>>;
+
+    /// The changes under `prefix` after `revision`, in order.
+    fn watch(&self, prefix: &str, revision: Revision) -> Watch;
+
+    /// Waits until this process leads `name`.
+    fn campaign<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Leadership, Error>>;
+}

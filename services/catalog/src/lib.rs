@@ -1,0 +1,1 @@
+//! Packages into services.

@@ -1,0 +1,1 @@
+//! The front door: identity, routing, system APIs, dashboard.

@@ -1,0 +1,1 @@
+//! The karmand binary: wires roles to configuration, nothing else.

@@ -1,0 +1,1 @@
+//! Services, pods, jobs and cron, in one scheduler.

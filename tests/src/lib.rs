@@ -1,0 +1,1 @@
+//! Simulation, conformance, end to end.

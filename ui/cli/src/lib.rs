@@ -1,0 +1,1 @@
+//! The karman command line.
