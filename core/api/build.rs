@@ -11,7 +11,9 @@ use std::{env, fs};
 
 use prost_build::Config;
 use protox::prost_reflect::prost_types::field_descriptor_proto::{Label, Type};
-use protox::prost_reflect::prost_types::{DescriptorProto, FieldDescriptorProto, FileDescriptorSet};
+use protox::prost_reflect::prost_types::{
+    DescriptorProto, FieldDescriptorProto, FileDescriptorSet,
+};
 
 const FILES: &[&str] = &[
     "mesos/v1/mesos.proto",
@@ -119,7 +121,12 @@ impl Support {
     }
 
     /// The serde attribute of one field.
-    fn field(&mut self, path: &str, owner: &DescriptorProto, field: &FieldDescriptorProto) -> String {
+    fn field(
+        &mut self,
+        path: &str,
+        owner: &DescriptorProto,
+        field: &FieldDescriptorProto,
+    ) -> String {
         let mut parts = Vec::new();
         if field.name().chars().any(char::is_uppercase) {
             parts.push(format!("rename = \"{}\"", field.name()));
@@ -128,16 +135,19 @@ impl Support {
             Label::Required => {
                 if let Some(codec) = codec(field) {
                     parts.push(format!("deserialize_with = \"crate::json::{codec}::required\""));
-                    parts.extend(
-                        writer(field).map(|writer| format!("serialize_with = \"crate::json::{writer}::write\"")),
-                    );
+                    parts.extend(writer(field).map(|writer| {
+                        format!("serialize_with = \"crate::json::{writer}::write\"")
+                    }));
                 }
             }
             Label::Repeated => {
                 parts.push("default".into());
                 if let Some(value) = map_value(owner, field) {
-                    parts.push("skip_serializing_if = \"std::collections::BTreeMap::is_empty\"".into());
-                    let reader = if value.ends_with(".Value.Scalar") { "scalar_map" } else { "map" };
+                    parts.push(
+                        "skip_serializing_if = \"std::collections::BTreeMap::is_empty\"".into(),
+                    );
+                    let reader =
+                        if value.ends_with(".Value.Scalar") { "scalar_map" } else { "map" };
                     parts.push(format!("deserialize_with = \"crate::json::{reader}\""));
                 } else {
                     parts.push("skip_serializing_if = \"Vec::is_empty\"".into());
@@ -145,9 +155,13 @@ impl Support {
                         Type::Enum => {
                             let ty = rust_type(field.type_name());
                             parts.push(format!("serialize_with = \"crate::json::enumeration::write_all::<{ty}, _>\""));
-                            parts.push(format!("deserialize_with = \"crate::json::enumeration::all::<{ty}, _>\""));
+                            parts.push(format!(
+                                "deserialize_with = \"crate::json::enumeration::all::<{ty}, _>\""
+                            ));
                         }
-                        Type::Message => parts.push("deserialize_with = \"crate::json::one_or_many\"".into()),
+                        Type::Message => {
+                            parts.push("deserialize_with = \"crate::json::one_or_many\"".into())
+                        }
                         _ => parts.push("deserialize_with = \"crate::json::many\"".into()),
                     }
                 }
@@ -158,7 +172,9 @@ impl Support {
             let ty = rust_type(field.type_name());
             parts.retain(|part| !part.contains("serialize_with"));
             parts.push(format!("serialize_with = \"crate::json::enumeration::write::<{ty}, _>\""));
-            parts.push(format!("deserialize_with = \"crate::json::enumeration::required::<{ty}, _>\""));
+            parts.push(format!(
+                "deserialize_with = \"crate::json::enumeration::required::<{ty}, _>\""
+            ));
         }
         if parts.is_empty() { String::new() } else { format!("#[serde({})]", parts.join(", ")) }
     }
@@ -174,15 +190,21 @@ impl Support {
         let written_default = field.default_value.as_deref().filter(|_| !deprecated);
         if field.r#type() == Type::Enum {
             let ty = rust_type(field.type_name());
-            parts.push(format!("deserialize_with = \"crate::json::enumeration::optional::<{ty}, _>\""));
+            parts.push(format!(
+                "deserialize_with = \"crate::json::enumeration::optional::<{ty}, _>\""
+            ));
             match written_default {
                 Some(_) => {
-                    parts.push(format!("serialize_with = \"crate::json::enumeration::write_or_default::<{ty}, _>\""));
+                    parts.push(format!(
+                        "serialize_with = \"crate::json::enumeration::write_or_default::<{ty}, _>\""
+                    ));
                     self.default_enum(field, &ty);
                 }
                 None => {
                     parts.push("skip_serializing_if = \"Option::is_none\"".into());
-                    parts.push(format!("serialize_with = \"crate::json::enumeration::write_optional::<{ty}, _>\""));
+                    parts.push(format!(
+                        "serialize_with = \"crate::json::enumeration::write_optional::<{ty}, _>\""
+                    ));
                 }
             }
             return;
@@ -197,16 +219,24 @@ impl Support {
             }
             None => {
                 parts.push("skip_serializing_if = \"Option::is_none\"".into());
-                parts.extend(
-                    writer(field).map(|writer| format!("serialize_with = \"crate::json::{writer}::write_optional\"")),
-                );
+                parts.extend(writer(field).map(|writer| {
+                    format!("serialize_with = \"crate::json::{writer}::write_optional\"")
+                }));
             }
         }
     }
 
     /// A writer that puts the declared default where the field is unset.
-    fn default_function(&mut self, path: &str, field: &FieldDescriptorProto, value: &str) -> String {
-        let name = format!("{path}.{}", field.name()).trim_start_matches('.').replace('.', "_").to_lowercase();
+    fn default_function(
+        &mut self,
+        path: &str,
+        field: &FieldDescriptorProto,
+        value: &str,
+    ) -> String {
+        let name = format!("{path}.{}", field.name())
+            .trim_start_matches('.')
+            .replace('.', "_")
+            .to_lowercase();
         let (ty, read, literal) = match field.r#type() {
             Type::Bool => ("bool", "*value", value.to_owned()),
             Type::Double => ("f64", "*value", format!("{value}f64")),
@@ -271,10 +301,9 @@ fn writer(field: &FieldDescriptorProto) -> Option<&'static str> {
 /// The type name of the values, if the field is a map of messages or scalars.
 fn map_value(owner: &DescriptorProto, field: &FieldDescriptorProto) -> Option<String> {
     let entry = field.type_name().rsplit('.').next()?;
-    let entry = owner
-        .nested_type
-        .iter()
-        .find(|nested| nested.name() == entry && nested.options.as_ref().is_some_and(|options| options.map_entry()))?;
+    let entry = owner.nested_type.iter().find(|nested| {
+        nested.name() == entry && nested.options.as_ref().is_some_and(|options| options.map_entry())
+    })?;
     Some(entry.field.get(1)?.type_name().to_owned())
 }
 
@@ -311,7 +340,10 @@ fn camel_case(name: &str) -> String {
         .split('_')
         .map(|word| {
             let mut chars = word.chars();
-            chars.next().map(|first| first.to_uppercase().chain(chars).collect::<String>()).unwrap_or_default()
+            chars
+                .next()
+                .map(|first| first.to_uppercase().chain(chars).collect::<String>())
+                .unwrap_or_default()
         })
         .collect()
 }

@@ -1,4 +1,5 @@
 //! The two encodings of the Mesos v1 APIs and how a request picks one.
+#![deny(clippy::disallowed_methods)]
 
 use bytes::Bytes;
 use prost::Message;
@@ -32,16 +33,22 @@ impl Codec {
     /// From a `Content-Type`; parameters such as `charset` are ignored.
     pub fn from_content_type(value: &str) -> Option<Self> {
         let media_type = value.split(';').next().unwrap_or_default().trim();
-        [Self::Json, Self::Protobuf].into_iter().find(|codec| media_type.eq_ignore_ascii_case(codec.media_type()))
+        [Self::Json, Self::Protobuf]
+            .into_iter()
+            .find(|codec| media_type.eq_ignore_ascii_case(codec.media_type()))
     }
 
     /// From an `Accept`; JSON wins where both will do, and where none is sent.
     pub fn from_accept(value: Option<&str>) -> Option<Self> {
         let Some(value) = value else { return Some(Self::Json) };
         let accepted = |wanted: &str| {
-            value.split(',').filter_map(|range| range.split(';').next()).map(str::trim).any(|range| {
-                range.eq_ignore_ascii_case(wanted) || range == "*/*" || range.eq_ignore_ascii_case("application/*")
-            })
+            value.split(',').filter_map(|range| range.split(';').next()).map(str::trim).any(
+                |range| {
+                    range.eq_ignore_ascii_case(wanted)
+                        || range == "*/*"
+                        || range.eq_ignore_ascii_case("application/*")
+                },
+            )
         };
         [Self::Json, Self::Protobuf].into_iter().find(|codec| accepted(codec.media_type()))
     }
@@ -49,7 +56,9 @@ impl Codec {
     pub fn encode<T: Message + Serialize>(self, value: &T) -> Bytes {
         match self {
             // Wire types hold strings, numbers, lists and maps with string keys.
-            Self::Json => serde_json::to_vec(value).expect("wire types always have a JSON form").into(),
+            Self::Json => {
+                serde_json::to_vec(value).expect("wire types always have a JSON form").into()
+            }
             Self::Protobuf => value.encode_to_vec().into(),
         }
     }

@@ -1,6 +1,7 @@
 //! RecordIO, the framing of Mesos event streams: the length of a record in
 //! ASCII decimal, a newline, the record; the next follows directly. Chunk
 //! boundaries of the transport carry no meaning.
+#![deny(clippy::disallowed_methods)]
 
 use bytes::{Buf, Bytes, BytesMut};
 
@@ -44,12 +45,20 @@ impl Decoder {
 
     /// The next whole record, or `None` until more bytes are pushed.
     pub fn next_record(&mut self) -> Result<Option<Bytes>, Error> {
-        let Some(end) = self.buffer.iter().take(LENGTH_DIGITS_MAX + 1).position(|byte| *byte == b'\n') else {
-            return if self.buffer.len() > LENGTH_DIGITS_MAX { Err(Error::Length) } else { Ok(None) };
+        let Some(end) =
+            self.buffer.iter().take(LENGTH_DIGITS_MAX + 1).position(|byte| *byte == b'\n')
+        else {
+            return if self.buffer.len() > LENGTH_DIGITS_MAX {
+                Err(Error::Length)
+            } else {
+                Ok(None)
+            };
         };
         let digits = self.buffer.get(..end).unwrap_or_default();
-        let length: usize =
-            std::str::from_utf8(digits).ok().and_then(|digits| digits.parse().ok()).ok_or(Error::Length)?;
+        let length: usize = std::str::from_utf8(digits)
+            .ok()
+            .and_then(|digits| digits.parse().ok())
+            .ok_or(Error::Length)?;
         if length > self.limit {
             return Err(Error::TooLarge { length, limit: self.limit });
         }

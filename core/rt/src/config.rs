@@ -32,8 +32,10 @@ pub fn check(document: &yaml_serde::Value, shape: Shape) -> Vec<Mistake> {
 
 /// Parses text into a document.
 pub fn parse(text: &str) -> Result<yaml_serde::Value, Mistake> {
-    yaml_serde::from_str(text)
-        .map_err(|error| Mistake { path: "file".into(), problem: format!("is not valid YAML: {error}") })
+    yaml_serde::from_str(text).map_err(|error| Mistake {
+        path: "file".into(),
+        problem: format!("is not valid YAML: {error}"),
+    })
 }
 
 fn walk(value: &yaml_serde::Value, shape: Shape, path: &str, mistakes: &mut Vec<Mistake>) {
@@ -71,7 +73,10 @@ fn walk(value: &yaml_serde::Value, shape: Shape, path: &str, mistakes: &mut Vec<
 fn unknown(name: &str, known: &BTreeSet<&str>) -> String {
     match nearest(name, known.iter().copied()) {
         Some(near) => format!("unknown key; did you mean '{near}'?"),
-        None => format!("unknown key; known are {}", known.iter().copied().collect::<Vec<_>>().join(", ")),
+        None => format!(
+            "unknown key; known are {}",
+            known.iter().copied().collect::<Vec<_>>().join(", ")
+        ),
     }
 }
 
@@ -88,8 +93,11 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
 mod tests {
     use super::*;
 
-    const SHAPE: Shape =
-        Shape::Map(&[("data_dir", Shape::Text), ("agents", Shape::Number), ("gateway", Shape::Map(&[("tls", Shape::Flag)]))]);
+    const SHAPE: Shape = Shape::Map(&[
+        ("data_dir", Shape::Text),
+        ("agents", Shape::Number),
+        ("gateway", Shape::Map(&[("tls", Shape::Flag)])),
+    ]);
 
     #[track_caller]
     fn check_text(text: &str, expected: &[&str]) {
@@ -111,6 +119,9 @@ mod tests {
             ],
         );
         check_text("- a\n", &["file: must be a mapping of keys"]);
-        check_text("zzzzzzzzz: 1\n", &["zzzzzzzzz: unknown key; known are agents, data_dir, gateway"]);
+        check_text(
+            "zzzzzzzzz: 1\n",
+            &["zzzzzzzzz: unknown key; known are agents, data_dir, gateway"],
+        );
     }
 }

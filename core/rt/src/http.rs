@@ -40,7 +40,9 @@ pub struct BindError {
 
 fn explain(error: &io::Error) -> &'static str {
     match error.kind() {
-        io::ErrorKind::AddrInUse => "another process uses this port; stop it or choose another port",
+        io::ErrorKind::AddrInUse => {
+            "another process uses this port; stop it or choose another port"
+        }
         io::ErrorKind::PermissionDenied => "not permitted; run as root or choose a port above 1023",
         io::ErrorKind::AddrNotAvailable => "this machine does not have that address",
         _ => "the operating system refused",
@@ -93,12 +95,20 @@ fn connection(
     let service = hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
         let router = router.clone();
-        async move { Ok::<_, Infallible>(router.oneshot(request.map(axum::body::Body::new)).await.unwrap_or_else(|never| match never {})) }
+        async move {
+            Ok::<_, Infallible>(
+                router
+                    .oneshot(request.map(axum::body::Body::new))
+                    .await
+                    .unwrap_or_else(|never| match never {}),
+            )
+        }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
     builder.http2().timer(TokioTimer::new());
-    let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+    let connection =
+        builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
     let connection = graceful.watch(connection);
     let stopped = tasks.token();
     tasks.spawn_graceful(name, async move {

@@ -43,7 +43,12 @@ impl Registry {
 
     fn metric(&self, name: &'static str, help: &'static str, kind: &'static str) -> Arc<AtomicU64> {
         let mut metrics = self.metrics.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&metrics.entry(name).or_insert_with(|| Metric { help, kind, value: Arc::default() }).value)
+        Arc::clone(
+            &metrics
+                .entry(name)
+                .or_insert_with(|| Metric { help, kind, value: Arc::default() })
+                .value,
+        )
     }
 
     /// The Prometheus text format.

@@ -5,6 +5,7 @@
 //! snapshot, or a keep-alive that repeats the generation and changes nothing.
 //! A reader that misses a generation reconnects.
 //! Every answer about names and virtual IPs is a function of this snapshot.
+#![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
