@@ -15,6 +15,7 @@ use hyper_util::server::graceful::GracefulShutdown;
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::limit::RequestBodyLimitLayer;
 use tracing::{debug, warn};
 
 use crate::Tasks;
@@ -54,9 +55,19 @@ pub async fn bind(address: SocketAddr, purpose: &'static str) -> Result<TcpListe
     TcpListener::bind(address).await.map_err(|source| BindError { address, purpose, source })
 }
 
-/// Serves `router` on `listener` until the tasks are stopped.
+/// Serves `router` on `listener` until the tasks are stopped, with bodies of up
+/// to [`BODY_BYTES_MAX`].
 pub fn serve(name: &'static str, listener: TcpListener, router: Router, tasks: &Tasks) {
-    let router = router.layer(DefaultBodyLimit::max(BODY_BYTES_MAX)).layer(CatchPanicLayer::new());
+    let router = router
+        .layer(DefaultBodyLimit::disable())
+        .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
+        .layer(CatchPanicLayer::new());
+    serve_unlimited(name, listener, router, tasks);
+}
+
+/// As [`serve`], for a router that limits bodies and catches panics itself, such
+/// as a proxy that only passes them on.
+pub fn serve_unlimited(name: &'static str, listener: TcpListener, router: Router, tasks: &Tasks) {
     let stop = tasks.clone();
     tasks.spawn_graceful(name, async move {
         let graceful = GracefulShutdown::new();
@@ -127,3 +138,6 @@ fn connection(
         }
     });
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,3 +120,6 @@ impl Tasks {
 pub struct Failed {
     pub reason: String,
 }
+
+#[cfg(test)]
+mod tests;
