@@ -1,1 +1,3 @@
 //! The Marathon API.
+
+pub mod v2;
