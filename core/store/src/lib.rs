@@ -11,7 +11,14 @@ use bytes::Bytes;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 
+pub mod codec;
+#[cfg(test)]
+mod conformance;
 pub mod embedded;
+mod history;
+mod limits;
+
+pub use limits::{CHANGES_MAX, COMMIT_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
 
 /// Grows by at least one with every commit; never goes backwards.
 pub type Revision = u64;
@@ -21,6 +28,14 @@ pub type Revision = u64;
 pub enum Change {
     Put { key: String, value: Bytes },
     Delete { key: String },
+}
+
+impl Change {
+    pub fn key(&self) -> &str {
+        match self {
+            Self::Put { key, .. } | Self::Delete { key } => key,
+        }
+    }
 }
 
 /// A key with its value and the revision that wrote it.
@@ -45,21 +60,22 @@ pub struct Fence {
     pub token: u64,
 }
 
-/// Leadership of a name, held until it is lost or dropped.
+/// Leadership of a name. It is held until it is lost, or until this value and
+/// every clone of `lost` are dropped; then the next campaign succeeds.
 #[derive(Debug)]
 pub struct Leadership {
     pub fence: Fence,
-    /// Becomes true when somebody else leads, or may.
+    /// Becomes true when somebody else leads, or may; closes with the store.
     pub lost: watch::Receiver<bool>,
 }
 
 /// What a watch delivers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum WatchEvent {
-    /// The changes of one commit under the prefix.
+    /// The changes of one commit under the prefix, at most one for each key.
     Changes { revision: Revision, changes: Vec<Change> },
-    /// The watch fell behind or history was compacted: load again, then go on
-    /// from the revision of that load.
+    /// The watch fell behind or history was compacted. It is the last event of
+    /// its watch: load again and watch from the revision of that load.
     Relist,
 }
 
@@ -69,7 +85,8 @@ pub enum Error {
     /// The commit was not applied: another leader has taken over.
     #[error("leadership of '{name}' was lost; the change was not stored")]
     Fenced { name: String },
-    /// Nothing was acknowledged; the change may be retried.
+    /// The change was not acknowledged and may be retried. Where the disk failed
+    /// while it was synchronised, all of it may turn out to be stored.
     #[error("the store is not available: {reason}")]
     Unavailable { reason: String },
     /// The commit breaks a limit; it will never succeed as it is.
@@ -77,12 +94,8 @@ pub enum Error {
     Refused { reason: String },
 }
 
-/// The largest value in bytes.
-pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
-/// The most changes in one transaction.
-pub const CHANGES_MAX: usize = 4096;
-
-/// Receives the changes under a prefix; closed when the store is.
+/// Receives the changes under a prefix. It closes after [`WatchEvent::Relist`],
+/// and without one when the store closes.
 pub type Watch = tokio::sync::mpsc::Receiver<WatchEvent>;
 
 /// The seam between Karman and its storage engines.
@@ -91,12 +104,19 @@ pub trait Store: Send + Sync + fmt::Debug {
     fn load<'a>(&'a self, prefix: &'a str) -> BoxFuture<'a, Result<Loaded, Error>>;
 
     /// Applies all changes or none; durable before it returns. Concurrent
-    /// commits share one synchronisation of the disk.
-    fn commit<'a>(&'a self, fence: &'a Fence, changes: Vec<Change>) -> BoxFuture<'a, Result<Revision, Error>>;
+    /// commits share one synchronisation of the disk. Of several changes of one
+    /// key the last one counts. A commit without changes still proves that the
+    /// fence is the newest.
+    fn commit<'a>(
+        &'a self,
+        fence: &'a Fence,
+        changes: Vec<Change>,
+    ) -> BoxFuture<'a, Result<Revision, Error>>;
 
     /// The changes under `prefix` after `revision`, in order.
     fn watch(&self, prefix: &str, revision: Revision) -> Watch;
 
-    /// Waits until this process leads `name`.
+    /// Waits until this process leads `name`. The token of the new leader is
+    /// greater than every token of that name before it, also across restarts.
     fn campaign<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Leadership, Error>>;
 }

@@ -1,1 +1,0 @@
-//! The embedded engine: one redb file, one writer, group commit.

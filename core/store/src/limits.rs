@@ -1,0 +1,80 @@
+//! What a commit may contain, the same for every engine.
+
+use std::collections::BTreeMap;
+
+use crate::{Change, Error};
+
+/// The largest value in bytes.
+pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// The longest key or name in bytes.
+pub const KEY_BYTES_MAX: usize = 1024;
+/// The most changes in one transaction.
+pub const CHANGES_MAX: usize = 4096;
+/// The most bytes of keys and values in one transaction. It keeps a queue of
+/// waiting commits within memory, and a batch within one short write.
+pub const COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// The changes of a commit within the limits, at most one for each key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Checked {
+    pub(crate) changes: Vec<Change>,
+    pub(crate) bytes: usize,
+}
+
+/// Checks the limits; of several changes of one key keeps the last, in the
+/// place where it stands.
+pub(crate) fn check(changes: Vec<Change>) -> Result<Checked, Error> {
+    let mut last = BTreeMap::new();
+    let mut bytes = 0;
+    if changes.len() > CHANGES_MAX {
+        return refuse(format!(
+            "{} changes at once, at most {CHANGES_MAX} are possible",
+            changes.len()
+        ));
+    }
+    for (position, change) in changes.iter().enumerate() {
+        let key = change.key();
+        if !key.starts_with('/') || key.len() > KEY_BYTES_MAX {
+            return refuse(format!(
+                "a key starts with '/' and has at most {KEY_BYTES_MAX} bytes, not '{key:.80}'"
+            ));
+        }
+        let value_bytes = match change {
+            Change::Put { value, .. } => value.len(),
+            Change::Delete { .. } => 0,
+        };
+        if value_bytes > VALUE_BYTES_MAX {
+            return refuse(format!(
+                "'{key}' has {value_bytes} bytes, at most {VALUE_BYTES_MAX} are possible"
+            ));
+        }
+        bytes += key.len() + value_bytes;
+        last.insert(key.to_owned(), position);
+    }
+    if bytes > COMMIT_BYTES_MAX {
+        return refuse(format!("{bytes} bytes at once, at most {COMMIT_BYTES_MAX} are possible"));
+    }
+    let repeated = last.len() < changes.len();
+    let changes = if repeated {
+        let kept = changes
+            .into_iter()
+            .enumerate()
+            .filter(|(position, change)| last.get(change.key()) == Some(position));
+        kept.map(|(_, change)| change).collect()
+    } else {
+        changes
+    };
+    Ok(Checked { changes, bytes })
+}
+
+/// Checks a name that is campaigned for.
+pub(crate) fn check_name(name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.len() > KEY_BYTES_MAX {
+        return refuse(format!("a name of leadership has 1 to {KEY_BYTES_MAX} bytes"));
+    }
+    Ok(())
+}
+
+fn refuse<T>(reason: String) -> Result<T, Error> {
+    Err(Error::Refused { reason })
+}
