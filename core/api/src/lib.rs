@@ -2,6 +2,7 @@
 //! error bodies. Everything but [`client`] is pure: no socket, no clock.
 
 pub mod codec;
+pub mod convert;
 mod json;
 pub mod karman;
 pub mod marathon;

@@ -1,0 +1,123 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::quantity::Quantity;
+use crate::strategies;
+
+#[track_caller]
+fn check(text: &str, expected: &str) {
+    let result = Resources::parse(text, "*").map_or_else(
+        |error| match std::error::Error::source(&error) {
+            Some(source) => format!("{error}: {source}"),
+            None => error.to_string(),
+        },
+        |resources| resources.to_string(),
+    );
+    assert_eq!(result, expected);
+}
+
+#[test]
+fn text_is_read() {
+    check(
+        "cpus:4;mem:1024.5; disk(web):1000 ;ports:[31000-32000];zones:{b, a}",
+        "cpus:4;disk(web):1000;mem:1024.5;ports:[31000-32000];zones:{a, b}",
+    );
+    check("", "");
+    check("cpus:0", "");
+}
+
+#[test]
+fn mistakes_name_the_resource() {
+    check("cpus", "'cpus' must be written like name:value, for example cpus:4");
+    check("cpus:four", "the value of 'cpus': 'four' is not a number");
+    check("cpus:-1", "the value of 'cpus' must not be negative");
+    check("cpus:[1-2]", "'cpus' must be a number");
+    check("ports:5", "'ports' must be ranges, for example [31000-32000]");
+    check("ports:[2-1]", "the value of 'ports': range 2-1 ends before it begins");
+    check("cpus:1;cpus:2", "'cpus' is given twice");
+    check(
+        "cpus(a b):1",
+        "the role of 'cpus': role 'a b' must not contain white space or control characters",
+    );
+    check("cpus(a:1", "'cpus(a:1' must be written like name:value, for example cpus:4");
+    check("mem:inf", "the value of 'mem': must be a finite number");
+}
+
+#[test]
+fn the_default_role_reserves_what_has_none() {
+    let resources = Resources::parse("cpus:1;mem(*):5", "web").unwrap();
+    assert_eq!(resources.reserved_to("web").to_string(), "cpus(web):1");
+    assert_eq!(resources.unreserved().to_string(), "mem:5");
+    assert_eq!(resources.reserved_roles().into_iter().collect::<Vec<_>>(), ["web"]);
+}
+
+#[test]
+fn sums_are_over_all_kinds_of_a_name() {
+    let resources =
+        Resources::parse("cpus:1;cpus(web):2;ports:[1-2];ports(web):[3-4]", "*").unwrap();
+    assert_eq!(resources.scalar("cpus"), Quantity::from_units(3));
+    assert_eq!(resources.ranges("ports").to_string(), "[1-4]");
+    assert_eq!(resources.scalar("gpus"), Quantity::ZERO);
+    assert_eq!(resources.names().collect::<Vec<_>>(), ["cpus", "ports"]);
+}
+
+#[test]
+fn nothing_is_taken_that_is_not_there() {
+    let pool = Resources::parse("cpus:1;ports:[1-5]", "*").unwrap();
+    assert_eq!(pool.checked_sub(&Resources::parse("cpus:2", "*").unwrap()), None);
+    assert_eq!(pool.checked_sub(&Resources::parse("ports:[5-6]", "*").unwrap()), None);
+    assert_eq!(pool.checked_sub(&Resources::parse("cpus(web):1", "*").unwrap()), None);
+    let left = pool.checked_sub(&Resources::parse("cpus:1;ports:[2-3]", "*").unwrap()).unwrap();
+    assert_eq!(left.to_string(), "ports:[1-1, 4-5]");
+}
+
+/// Numbers and names are sets: what is already there is not added a second time.
+fn disjoint(a: &Resources, b: &Resources) -> Resources {
+    b.saturating_sub(&a.filter(|kind| matches!(&*kind.name, "ports" | "zones")))
+}
+
+proptest! {
+    #[test]
+    fn what_is_added_can_be_taken_out(a in strategies::resources(), b in strategies::resources()) {
+        let b = disjoint(&a, &b);
+        let sum = &a + &b;
+        prop_assert!(sum.contains(&a));
+        prop_assert!(sum.contains(&b));
+        prop_assert_eq!(sum.checked_sub(&b), Some(a.clone()));
+        prop_assert_eq!(sum.checked_sub(&a), Some(b));
+    }
+
+    #[test]
+    fn sums_do_not_depend_on_order(
+        list in prop::collection::vec(strategies::resource(), 0..10),
+        seed in any::<prop::sample::Index>(),
+    ) {
+        let mut rotated = list.clone();
+        if !rotated.is_empty() {
+            let at = seed.index(rotated.len());
+            rotated.rotate_left(at);
+            rotated.reverse();
+        }
+        let a: Resources = list.into_iter().collect();
+        let b: Resources = rotated.into_iter().collect();
+        prop_assert_eq!(a, b);
+    }
+
+    #[test]
+    fn nothing_empty_is_kept(a in strategies::resources(), b in strategies::resources()) {
+        let left = a.saturating_sub(&b);
+        prop_assert!(left.iter().all(|resource| !resource.value.is_empty()));
+        prop_assert!(a.contains(&left));
+        prop_assert_eq!(a.saturating_sub(&a), Resources::EMPTY);
+        prop_assert_eq!(a.contains(&b), a.checked_sub(&b).is_some());
+    }
+
+    #[test]
+    fn accounts_do_not_change_amounts(a in strategies::resources()) {
+        let allocated = a.allocated_to("web");
+        prop_assert!(allocated.unallocated() == a);
+        prop_assert_eq!(allocated.scalar("cpus"), a.scalar("cpus"));
+        prop_assert_eq!(a.unreserved_view().scalar("mem"), a.scalar("mem"));
+        prop_assert_eq!(a.unreserved() + a.filter(|kind| kind.reserved_to().is_some()), a);
+    }
+}
