@@ -7,6 +7,9 @@
 //!
 //! It knows nothing of services; it never decides where a task runs.
 
+pub mod cgroup;
+mod disk;
+pub mod process;
 pub mod shim;
 
 use std::io;

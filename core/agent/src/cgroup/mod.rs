@@ -1,0 +1,186 @@
+//! Control groups: where a task's processes live, what they may use, what they
+//! used. Both generations; the first where its cpu and memory controllers are
+//! mounted, since the second then does not have them.
+
+mod hierarchy;
+mod stats;
+
+pub use hierarchy::Hierarchy;
+pub use stats::Stats;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+/// The period over which CPU time is metered.
+const CFS_PERIOD_US: u64 = 100_000;
+
+/// How often a folder is created again that another container's end removed
+/// in between.
+const CREATE_ATTEMPTS: usize = 5;
+
+/// What the processes of a group may use.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Limits {
+    /// The weight among other groups: 1024 per cpu.
+    pub cpu_shares: u64,
+    /// CPU time per period; unlimited if absent.
+    pub cpu_quota_us: Option<u64>,
+    /// More than this and the kernel kills; unlimited if absent.
+    pub memory_bytes: Option<u64>,
+    /// Under pressure the kernel reclaims down to this.
+    pub memory_soft_bytes: Option<u64>,
+}
+
+/// The folders of one group; all the same one in the second generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Group {
+    pub unified: bool,
+    pub cpu: PathBuf,
+    pub cpuacct: PathBuf,
+    pub memory: PathBuf,
+}
+
+/// A file of a group could not be written.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot set up the control group {}", path.display())]
+pub struct Error {
+    pub path: PathBuf,
+    #[source]
+    pub source: io::Error,
+}
+
+impl Group {
+    fn folders(&self) -> BTreeSet<&Path> {
+        [&self.cpu, &self.cpuacct, &self.memory].into_iter().map(PathBuf::as_path).collect()
+    }
+
+    /// The files that a process writes `0` to in order to enter the group.
+    pub fn entrances(&self) -> Vec<PathBuf> {
+        self.folders().into_iter().map(|folder| folder.join("cgroup.procs")).collect()
+    }
+
+    /// Creates the group with its limits.
+    pub fn create(&self, limits: &Limits) -> Result<(), Error> {
+        for folder in self.folders() {
+            create_folder(folder).map_err(|source| Error { path: folder.to_owned(), source })?;
+        }
+        if self.unified { self.limit_unified(limits) } else { self.limit_v1(limits) }
+    }
+
+    fn limit_v1(&self, limits: &Limits) -> Result<(), Error> {
+        let Limits { cpu_shares, cpu_quota_us, memory_bytes, memory_soft_bytes } = limits;
+        write(&self.cpu.join("cpu.shares"), cpu_shares)?;
+        if let Some(quota) = cpu_quota_us {
+            write(&self.cpu.join("cpu.cfs_period_us"), &CFS_PERIOD_US)?;
+            write(&self.cpu.join("cpu.cfs_quota_us"), quota)?;
+        }
+        if let Some(bytes) = memory_soft_bytes {
+            write(&self.memory.join("memory.soft_limit_in_bytes"), bytes)?;
+        }
+        if let Some(bytes) = memory_bytes {
+            write(&self.memory.join("memory.limit_in_bytes"), bytes)?;
+        }
+        Ok(())
+    }
+
+    fn limit_unified(&self, limits: &Limits) -> Result<(), Error> {
+        let Limits { cpu_shares, cpu_quota_us, memory_bytes, memory_soft_bytes } = limits;
+        write(&self.cpu.join("cpu.weight"), &weight(*cpu_shares))?;
+        if let Some(quota) = cpu_quota_us {
+            write(&self.cpu.join("cpu.max"), &format!("{quota} {CFS_PERIOD_US}"))?;
+        }
+        if let Some(bytes) = memory_soft_bytes {
+            write(&self.memory.join("memory.low"), bytes)?;
+        }
+        if let Some(bytes) = memory_bytes {
+            write(&self.memory.join("memory.max"), bytes)?;
+            // One container lives and dies as a whole.
+            write(&self.memory.join("memory.oom.group"), &1)?;
+        }
+        Ok(())
+    }
+
+    /// The processes in the group.
+    pub fn processes(&self) -> BTreeSet<u32> {
+        let list = |file: PathBuf| fs::read_to_string(file).unwrap_or_default();
+        self.entrances()
+            .into_iter()
+            .flat_map(|file| list(file).lines().filter_map(|line| line.parse().ok()).collect::<Vec<u32>>())
+            .collect()
+    }
+
+    /// How many processes the kernel killed because memory ran out.
+    pub fn oom_kills(&self) -> u64 {
+        let file = if self.unified { "memory.events" } else { "memory.oom_control" };
+        field(&self.memory.join(file), "oom_kill").unwrap_or(0)
+    }
+
+    /// The most memory that was ever in use.
+    pub fn memory_peak_bytes(&self) -> Option<u64> {
+        let file = if self.unified { "memory.peak" } else { "memory.max_usage_in_bytes" };
+        number(&self.memory.join(file))
+    }
+
+    /// Removes the group, and the folders above it that are ours and empty.
+    pub fn remove(&self) {
+        for folder in self.folders() {
+            for folder in folder.ancestors().take(hierarchy::DEPTH) {
+                // Not empty: another container lives there.
+                if fs::remove_dir(folder).is_err() && folder.exists() {
+                    break;
+                }
+            }
+        }
+    }
+}
+
+fn create_folder(folder: &Path) -> io::Result<()> {
+    let mut result = Ok(());
+    for _ in 0..CREATE_ATTEMPTS {
+        result = fs::create_dir_all(folder);
+        if result.is_ok() {
+            enable_controllers(folder);
+            break;
+        }
+    }
+    result
+}
+
+/// In the second generation each level hands its controllers down by name.
+fn enable_controllers(folder: &Path) {
+    for parent in folder.ancestors().skip(1).take(hierarchy::DEPTH).collect::<Vec<_>>().into_iter().rev() {
+        let file = parent.join("cgroup.subtree_control");
+        if file.exists() {
+            // What cannot be handed down is found when a limit is written.
+            let _ignored = fs::write(&file, "+cpu +memory");
+        }
+    }
+}
+
+fn write(path: &Path, value: &impl ToString) -> Result<(), Error> {
+    fs::write(path, value.to_string()).map_err(|source| Error { path: path.to_owned(), source })
+}
+
+/// Shares of the first generation (2..=262144) as a weight of the second
+/// (1..=10000), linearly as systemd and runc do.
+fn weight(shares: u64) -> u64 {
+    let shares = shares.clamp(2, 262_144);
+    1 + (shares - 2) * 9999 / 262_142
+}
+
+fn number(path: &Path) -> Option<u64> {
+    fs::read_to_string(path).ok()?.trim().parse().ok()
+}
+
+/// The number behind `name` in a file of `name number` lines.
+fn field(path: &Path, name: &str) -> Option<u64> {
+    let text = fs::read_to_string(path).ok()?;
+    text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.trim().parse().ok())
+}
+
+#[cfg(test)]
+mod tests;

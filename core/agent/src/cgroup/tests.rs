@@ -1,0 +1,38 @@
+use super::*;
+
+#[test]
+fn hierarchies_are_found_in_the_mount_table() {
+    let hybrid = "\
+tmpfs /sys/fs/cgroup tmpfs rw 0 0
+cgroup /sys/fs/cgroup/cpu,cpuacct cgroup rw,nosuid,cpu,cpuacct 0 0
+cgroup /sys/fs/cgroup/cpuset cgroup rw,cpuset 0 0
+cgroup /sys/fs/cgroup/memory cgroup rw,memory 0 0
+cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0
+";
+    assert_eq!(
+        Hierarchy::detect(hybrid),
+        Some(Hierarchy::V1 {
+            cpu: "/sys/fs/cgroup/cpu,cpuacct".into(),
+            cpuacct: "/sys/fs/cgroup/cpu,cpuacct".into(),
+            memory: "/sys/fs/cgroup/memory".into(),
+        })
+    );
+    let unified = Hierarchy::detect("cgroup2 /sys/fs/cgroup cgroup2 rw,nsdelegate 0 0\n").unwrap();
+    assert_eq!(unified, Hierarchy::V2 { root: "/sys/fs/cgroup".into() });
+    assert_eq!(unified.group("a", "c").entrances(), [PathBuf::from("/sys/fs/cgroup/karman/a/c/cgroup.procs")]);
+    assert_eq!(Hierarchy::detect("proc /proc proc rw 0 0\n"), None);
+}
+
+#[test]
+fn shares_become_weights_between_the_bounds() {
+    assert_eq!([0, 2, 1024, 262_144, 900_000].map(weight), [1, 1, 39, 10_000, 10_000]);
+}
+
+#[test]
+fn fields_are_read_by_whole_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("memory.oom_control");
+    fs::write(&path, "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n").unwrap();
+    assert_eq!(field(&path, "oom_kill"), Some(3));
+    assert_eq!(field(&path, "oom"), None);
+}

@@ -1,0 +1,124 @@
+//! The files of a run folder, by which an agent and a shim talk. Each is
+//! written whole by one side and outlives both.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cgroup::{Group, Limits};
+use crate::process::Identity;
+
+/// The names of the files.
+#[derive(Clone, Debug)]
+pub struct RunDir(PathBuf);
+
+impl RunDir {
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(path.into())
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Agent to shim, before it starts: [`Launch`].
+    pub fn launch(&self) -> PathBuf {
+        self.0.join("launch.json")
+    }
+
+    /// Created by the one shim that runs the task: [`Claim`].
+    pub fn claim(&self) -> PathBuf {
+        self.0.join("shim.json")
+    }
+
+    /// Shim to agent, once the command runs: [`Running`].
+    pub fn running(&self) -> PathBuf {
+        self.0.join("pid")
+    }
+
+    /// Agent to shim, at any time: [`Kill`].
+    pub fn kill(&self) -> PathBuf {
+        self.0.join("kill.json")
+    }
+
+    /// Shim to agent, at the end: [`Exit`].
+    pub fn exit(&self) -> PathBuf {
+        self.0.join("exit.json")
+    }
+}
+
+/// What to run and how.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Launch {
+    /// What is executed, searched in the `PATH` of the environment.
+    pub program: String,
+    /// With the name of the program first.
+    pub arguments: Vec<String>,
+    pub environment: Vec<(String, String)>,
+    pub sandbox: PathBuf,
+    /// Runs as the shim's own user if absent.
+    pub user: Option<String>,
+    pub group: Option<Group>,
+    pub limits: Limits,
+    /// Between SIGTERM and SIGKILL where the task ends for lack of time.
+    pub grace_ms: u64,
+    pub completion_ms_max: Option<u64>,
+}
+
+/// Who runs the task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claim {
+    pub shim: Identity,
+}
+
+/// The command was executed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Running {
+    pub task: Identity,
+}
+
+/// The task is to end. A later, shorter grace period shortens an earlier one.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kill {
+    pub grace_ms: u64,
+}
+
+/// How the task ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exit {
+    pub cause: Cause,
+    /// The kernel killed for lack of memory.
+    pub out_of_memory: bool,
+    /// It took longer than it was allowed to.
+    pub out_of_time: bool,
+    pub memory_peak_bytes: Option<u64>,
+    pub finished_ms: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// The command ended by itself with this status.
+    Status(i32),
+    /// The command was ended by this signal.
+    Signal(i32),
+    /// The command was never executed, because of this.
+    NotStarted(String),
+    /// Killed before the command was executed.
+    NeverStarted,
+}
+
+/// How records are kept: with their version, so that a later release can read
+/// what an earlier one wrote.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "version")]
+pub enum Stored<T> {
+    V1(T),
+}
+
+impl<T> Stored<T> {
+    pub fn newest(self) -> T {
+        let Self::V1(value) = self;
+        value
+    }
+}
