@@ -1,1 +1,3 @@
 //! Typed clients of the APIs.
+
+pub mod scheduler;

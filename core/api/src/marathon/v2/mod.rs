@@ -5,6 +5,7 @@
 pub mod app;
 pub mod deployment;
 pub mod error;
+mod fields;
 pub mod info;
 pub mod path;
 pub mod queue;

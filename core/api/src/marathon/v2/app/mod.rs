@@ -4,12 +4,18 @@
 //! and what a GET answers. A request body becomes one through [`read`].
 #![deny(clippy::disallowed_methods)]
 
+mod health;
+mod read;
+mod rules;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize, Serializer};
 
 use super::deployment::DeploymentRef;
 use super::task::{Task, TaskFailure};
+
+pub use read::{overlay, read};
 
 /// An app with all defaults filled in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -329,3 +335,6 @@ fn plain<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_f64(*value)
     }
 }
+
+#[cfg(test)]
+mod tests;
