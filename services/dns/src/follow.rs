@@ -1,0 +1,131 @@
+//! Follows the discovery stream of the master.
+//!
+//! In: lines of JSON. Out: the newest snapshot with its zone, in a watch. Many
+//! changes that arrive together make one zone. When the stream ends, breaks or
+//! skips a generation it is read again from its beginning; meanwhile the last
+//! zone stays.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use karman_api::karman::discovery::{KEEP_ALIVE_SECONDS, Message};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use crate::Current;
+use crate::snapshot::{Applied, Gap, Snapshot};
+use crate::zone::{self, Settings};
+
+/// Between attempts to reach the master; doubled from the first to the last.
+const RETRY_MIN: Duration = Duration::from_millis(50);
+const RETRY_MAX: Duration = Duration::from_secs(2);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(3);
+/// A master is silent no longer than this.
+const SILENCE_MAX: Duration = Duration::from_secs(3 * KEEP_ALIVE_SECONDS);
+/// The longest line: a full snapshot of 100,000 tasks is a tenth of it.
+const LINE_BYTES_MAX: usize = 512 * 1024 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Follower {
+    pub(crate) client: reqwest::Client,
+    pub(crate) master: String,
+    pub(crate) settings: Settings,
+    pub(crate) current: watch::Sender<Option<Arc<Current>>>,
+}
+
+/// Why the stream ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("the master cannot be reached")]
+    Http(#[from] reqwest::Error),
+    #[error("the master said nothing for {} s", SILENCE_MAX.as_secs())]
+    Silent,
+    #[error("the master closed the stream")]
+    Closed,
+    #[error("a line is longer than {LINE_BYTES_MAX} bytes")]
+    TooLong,
+    #[error("a line is not a discovery message")]
+    Message(#[from] serde_json::Error),
+    #[error(transparent)]
+    Gap(#[from] Gap),
+}
+
+pub(crate) fn client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder().connect_timeout(CONNECT_TIMEOUT).build()
+}
+
+impl Follower {
+    /// Follows for ever; dropped when the process stops.
+    pub(crate) async fn run(self) {
+        let mut retry = RETRY_MIN;
+        let mut reported = false;
+        loop {
+            let mut snapshot = Snapshot::default();
+            let ended = self.follow(&mut snapshot).await;
+            let error = karman_rt::chain(&ended);
+            if snapshot != Snapshot::default() {
+                info!(error, "the discovery stream ended; names stay as they are");
+                (retry, reported) = (RETRY_MIN, false);
+            } else if reported {
+                debug!(error, "no discovery stream");
+            } else {
+                warn!(error, "no discovery stream; trying again until there is one");
+                reported = true;
+            }
+            tokio::time::sleep(retry).await;
+            retry = (retry * 2).min(RETRY_MAX);
+        }
+    }
+
+    async fn follow(&self, snapshot: &mut Snapshot) -> Ended {
+        match self.read(snapshot).await {
+            Ok(()) => Ended::Closed,
+            Err(ended) => ended,
+        }
+    }
+
+    async fn read(&self, snapshot: &mut Snapshot) -> Result<(), Ended> {
+        let url = format!("{}/karman/v1/discovery", self.master.trim_end_matches('/'));
+        let request = timeout(SILENCE_MAX, self.client.get(url).send());
+        let mut response = request.await.map_err(|_elapsed| Ended::Silent)??.error_for_status()?;
+        let mut lines = Vec::new();
+        loop {
+            let chunk = timeout(SILENCE_MAX, response.chunk())
+                .await
+                .map_err(|_elapsed| Ended::Silent)??;
+            let Some(chunk) = chunk else { return Ok(()) };
+            lines.extend_from_slice(&chunk);
+            let Some(end) = chunk.iter().rposition(|byte| *byte == b'\n') else {
+                if lines.len() > LINE_BYTES_MAX {
+                    return Err(Ended::TooLong);
+                }
+                continue;
+            };
+            let rest = lines.split_off(lines.len() - (chunk.len() - end - 1));
+            let complete = std::mem::replace(&mut lines, rest);
+            if apply(snapshot, &complete)? == Applied::Changed {
+                self.publish(snapshot);
+            }
+        }
+    }
+
+    fn publish(&self, snapshot: &Snapshot) {
+        let zone = zone::build(snapshot, &self.settings);
+        debug!(generation = zone.generation, names = zone.names.len(), "zone changed");
+        self.current.send_replace(Some(Arc::new(Current { snapshot: snapshot.clone(), zone })));
+    }
+}
+
+/// Applies complete lines; blank ones are ignored.
+fn apply(snapshot: &mut Snapshot, lines: &[u8]) -> Result<Applied, Ended> {
+    let mut applied = Applied::Unchanged;
+    for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()) {
+        let message: Message = serde_json::from_slice(line)?;
+        let full = message.full;
+        if snapshot.apply(message)? == Applied::Changed || full {
+            applied = Applied::Changed;
+        }
+    }
+    Ok(applied)
+}
