@@ -7,10 +7,15 @@
 //!
 //! It knows nothing of services; it never decides where a task runs.
 
+pub mod admit;
 pub mod cgroup;
+pub mod checks;
 mod disk;
+pub mod lifecycle;
 pub mod process;
+pub mod recover;
 pub mod shim;
+pub mod updates;
 
 use std::io;
 use std::net::IpAddr;

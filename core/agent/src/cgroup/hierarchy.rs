@@ -24,7 +24,8 @@ impl Hierarchy {
     pub fn detect(mounts: &str) -> Option<Self> {
         let v1 = |controller: &str| {
             mounts.lines().map(fields).find_map(|(point, kind, options)| {
-                (kind == "cgroup" && options.split(',').any(|option| option == controller)).then(|| PathBuf::from(point))
+                (kind == "cgroup" && options.split(',').any(|option| option == controller))
+                    .then(|| PathBuf::from(point))
             })
         };
         if let (Some(cpu), Some(memory)) = (v1("cpu"), v1("memory")) {
@@ -50,7 +51,12 @@ impl Hierarchy {
             },
             Self::V2 { root } => {
                 let folder = root.join(below);
-                Group { unified: true, cpu: folder.clone(), cpuacct: folder.clone(), memory: folder }
+                Group {
+                    unified: true,
+                    cpu: folder.clone(),
+                    cpuacct: folder.clone(),
+                    memory: folder,
+                }
             }
         }
     }

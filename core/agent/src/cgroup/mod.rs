@@ -109,7 +109,9 @@ impl Group {
         let list = |file: PathBuf| fs::read_to_string(file).unwrap_or_default();
         self.entrances()
             .into_iter()
-            .flat_map(|file| list(file).lines().filter_map(|line| line.parse().ok()).collect::<Vec<u32>>())
+            .flat_map(|file| {
+                list(file).lines().filter_map(|line| line.parse().ok()).collect::<Vec<u32>>()
+            })
             .collect()
     }
 
@@ -152,7 +154,9 @@ fn create_folder(folder: &Path) -> io::Result<()> {
 
 /// In the second generation each level hands its controllers down by name.
 fn enable_controllers(folder: &Path) {
-    for parent in folder.ancestors().skip(1).take(hierarchy::DEPTH).collect::<Vec<_>>().into_iter().rev() {
+    for parent in
+        folder.ancestors().skip(1).take(hierarchy::DEPTH).collect::<Vec<_>>().into_iter().rev()
+    {
         let file = parent.join("cgroup.subtree_control");
         if file.exists() {
             // What cannot be handed down is found when a limit is written.

@@ -19,7 +19,10 @@ cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0
     );
     let unified = Hierarchy::detect("cgroup2 /sys/fs/cgroup cgroup2 rw,nsdelegate 0 0\n").unwrap();
     assert_eq!(unified, Hierarchy::V2 { root: "/sys/fs/cgroup".into() });
-    assert_eq!(unified.group("a", "c").entrances(), [PathBuf::from("/sys/fs/cgroup/karman/a/c/cgroup.procs")]);
+    assert_eq!(
+        unified.group("a", "c").entrances(),
+        [PathBuf::from("/sys/fs/cgroup/karman/a/c/cgroup.procs")]
+    );
     assert_eq!(Hierarchy::detect("proc /proc proc rw 0 0\n"), None);
 }
 

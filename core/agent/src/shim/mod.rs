@@ -92,7 +92,8 @@ fn run(dir: &RunDir) -> Result<(), Error> {
 fn claim(dir: &RunDir) -> Result<(), Error> {
     let in_dir = |source| Error::RunDir { path: dir.path().to_owned(), source };
     let shim = Identity::of(std::process::id()).map_err(Error::Process)?;
-    let claim = serde_json::to_vec(&Stored::V1(Claim { shim })).map_err(|error| in_dir(error.into()))?;
+    let claim =
+        serde_json::to_vec(&Stored::V1(Claim { shim })).map_err(|error| in_dir(error.into()))?;
     let own = dir.path().join(format!("shim.{}", shim.pid));
     fs::write(&own, claim).map_err(in_dir)?;
     // A link appears whole or not at all, and never replaces another.
@@ -119,7 +120,8 @@ fn start(dir: &RunDir, launch: &Launch, supervisor: &mut Supervisor) -> Result<(
         let bytes = serde_json::to_vec(&running).unwrap_or_default();
         // Not synced: it says something about this boot only.
         let temporary = dir.path().join("pid.tmp");
-        let _ignored = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, dir.running()));
+        let _ignored =
+            fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, dir.running()));
     }
     Ok(())
 }

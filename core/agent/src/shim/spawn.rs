@@ -63,7 +63,9 @@ pub(super) fn spawn(launch: &Launch) -> Result<u32, Error> {
     unsafe {
         command.pre_exec(move || enter(&entrances, user.as_ref(), spared));
     }
-    let child = command.spawn().map_err(|source| Error::Execute { program: launch.program.clone(), source })?;
+    let child = command
+        .spawn()
+        .map_err(|source| Error::Execute { program: launch.program.clone(), source })?;
     Ok(child.id())
 }
 

@@ -49,7 +49,8 @@ impl Supervisor {
     /// orphans of its task.
     pub(super) fn prepare() -> io::Result<Self> {
         let mut mask = SigSet::empty();
-        for signal in [NixSignal::SIGCHLD, NixSignal::SIGTERM, NixSignal::SIGINT, NixSignal::SIGHUP] {
+        for signal in [NixSignal::SIGCHLD, NixSignal::SIGTERM, NixSignal::SIGINT, NixSignal::SIGHUP]
+        {
             mask.add(signal);
         }
         mask.thread_block()?;
@@ -73,7 +74,8 @@ impl Supervisor {
         self.task = task;
         self.group.clone_from(&launch.group);
         self.memory = launch.group.as_ref().and_then(memory_alarm);
-        self.completion = launch.completion_ms_max.map(|limit| Instant::now() + Duration::from_millis(limit));
+        self.completion =
+            launch.completion_ms_max.map(|limit| Instant::now() + Duration::from_millis(limit));
     }
 
     /// Returns once the task and everything it started are gone.
@@ -94,7 +96,8 @@ impl Supervisor {
         let failed = cause != Cause::Status(0);
         Ended {
             cause,
-            out_of_memory: self.killed_for_memory || (oom_kills > 0 && failed && self.deadline.is_none()),
+            out_of_memory: self.killed_for_memory
+                || (oom_kills > 0 && failed && self.deadline.is_none()),
             out_of_time: self.out_of_time,
         }
     }
@@ -104,7 +107,10 @@ impl Supervisor {
         while let Ok(Some((dead, status))) = wait(WaitOptions::NOHANG) {
             if u32::try_from(dead.as_raw_nonzero().get()) == Ok(self.task) {
                 let signal = status.terminating_signal().map(Cause::Signal);
-                return Some(signal.unwrap_or_else(|| Cause::Status(status.exit_status().unwrap_or_default())));
+                return Some(
+                    signal
+                        .unwrap_or_else(|| Cause::Status(status.exit_status().unwrap_or_default())),
+                );
             }
         }
         None
@@ -118,10 +124,15 @@ impl Supervisor {
     fn sleep(&self, until: Option<Instant>) {
         let timeout = until.map(|until| {
             let left = until.saturating_duration_since(Instant::now());
-            Timespec { tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX), tv_nsec: left.subsec_nanos().into() }
+            Timespec {
+                tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
+                tv_nsec: left.subsec_nanos().into(),
+            }
         });
         let mut files = vec![PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
-        files.extend(self.memory.iter().map(|file| PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)));
+        files.extend(
+            self.memory.iter().map(|file| PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)),
+        );
         // Interrupted: the caller looks at everything again anyway.
         let _ignored = poll(&mut files, timeout.as_ref());
     }
@@ -152,8 +163,10 @@ impl Supervisor {
 
     /// SIGTERM to the whole tree, as `os::killtree` of the original does.
     fn terminate(&self) {
-        let own_group = |number: u32| pid(number).and_then(|pid| getpgid(Some(pid)).ok()) == pid(self.task);
-        let outside: Vec<u32> = descendants(process::id()).into_iter().filter(|number| !own_group(*number)).collect();
+        let own_group =
+            |number: u32| pid(number).and_then(|pid| getpgid(Some(pid)).ok()) == pid(self.task);
+        let outside: Vec<u32> =
+            descendants(process::id()).into_iter().filter(|number| !own_group(*number)).collect();
         signal_group(self.task, Signal::TERM);
         for number in outside {
             signal(number, Signal::TERM);
@@ -207,7 +220,9 @@ impl Supervisor {
         loop {
             // No child at all: nothing is left.
             while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
-            if matches!(wait(WaitOptions::NOHANG), Err(rustix::io::Errno::CHILD)) || Instant::now() > give_up {
+            if matches!(wait(WaitOptions::NOHANG), Err(rustix::io::Errno::CHILD))
+                || Instant::now() > give_up
+            {
                 return;
             }
             self.kill_everything();

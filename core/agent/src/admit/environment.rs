@@ -1,0 +1,56 @@
+//! The environment of a command. Pure.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::BTreeMap;
+
+use karman_api::mesos::v1::environment::variable::Type;
+use karman_api::mesos::v1::{CommandInfo, FrameworkInfo, TaskInfo};
+
+use super::{Machine, Refusal};
+
+/// What every task gets, then what it asks for; the latter wins, save for the
+/// names that say where it is.
+pub(super) fn environment(
+    task: &TaskInfo,
+    framework: &FrameworkInfo,
+    command: &CommandInfo,
+    machine: &Machine<'_>,
+) -> Result<Vec<(String, String)>, Refusal> {
+    let mut all = BTreeMap::from([("PATH".to_owned(), machine.path.to_owned())]);
+    for variable in command.environment.iter().flat_map(|environment| &environment.variables) {
+        let name = &variable.name;
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return Err(Refusal::invalid(format!(
+                "'{name}' is not a name of an environment variable"
+            )));
+        }
+        let value = match (variable.r#type(), &variable.value) {
+            (Type::Secret, _) => {
+                return Err(Refusal::failed(format!(
+                    "Secrets ('{name}') are not supported by this agent"
+                )));
+            }
+            (Type::Value | Type::Unknown, value) => value.clone().unwrap_or_default(),
+        };
+        if value.contains('\0') {
+            return Err(Refusal::invalid(format!("The value of '{name}' holds a NUL character")));
+        }
+        all.insert(name.clone(), value);
+    }
+    let framework_id = framework.id.as_ref().map_or("", |id| id.value.as_str());
+    let task_id = task.task_id.value.as_str();
+    for (name, value) in [
+        ("MESOS_TASK_ID", task_id),
+        ("MESOS_EXECUTOR_ID", task_id),
+        ("MESOS_FRAMEWORK_ID", framework_id),
+        ("MESOS_SLAVE_ID", machine.agent_id),
+        ("MESOS_AGENT_ID", machine.agent_id),
+        ("MESOS_CONTAINER_ID", machine.container_id),
+        ("MESOS_SANDBOX", machine.sandbox),
+        ("MESOS_DIRECTORY", machine.sandbox),
+        ("MESOS_AGENT_ENDPOINT", machine.endpoint),
+    ] {
+        all.insert(name.to_owned(), value.to_owned());
+    }
+    Ok(all.into_iter().collect())
+}

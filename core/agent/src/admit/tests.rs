@@ -1,0 +1,291 @@
+use expect_test::{Expect, expect};
+use karman_api::mesos::v1::command_info::Uri;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+fn framework() -> FrameworkInfo {
+    serde_json::from_value(json!({"id": {"value": "F"}, "user": "alice", "name": "test"})).unwrap()
+}
+
+/// A task that is admitted, changed by the given fields.
+fn task(changes: serde_json::Value) -> TaskInfo {
+    let mut task = json!({
+        "name": "t", "task_id": {"value": "T"}, "agent_id": {"value": "A"},
+        "command": {"value": "sleep 1"},
+        "resources": [
+            {"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.5}},
+            {"name": "mem", "type": "SCALAR", "scalar": {"value": 64}},
+        ],
+    });
+    if let (Some(task), serde_json::Value::Object(changes)) = (task.as_object_mut(), changes) {
+        task.extend(changes);
+    }
+    serde_json::from_value(task).unwrap()
+}
+
+fn decide(task: &TaskInfo, known: bool) -> Result<Plan, Refusal> {
+    let free = Resources::parse("cpus:1;mem:128;ports:[31000-31009]", "*").unwrap();
+    let machine = Machine {
+        agent_id: "A",
+        container_id: "C",
+        sandbox: "/w/C",
+        endpoint: "10.0.0.1:5051",
+        path: "/bin",
+        root: true,
+        free: &free,
+        known,
+    };
+    admit(task, &framework(), None, &machine)
+}
+
+#[track_caller]
+#[expect(clippy::needless_pass_by_value, reason = "a table of calls reads better")]
+fn check(changes: serde_json::Value, expected: Expect) {
+    let text = match decide(&task(changes), false) {
+        Ok(plan) => format!("{plan:#?}"),
+        Err(Refusal { state, reason, message }) => {
+            format!("{} {}: {message}", state.as_str_name(), reason.as_str_name())
+        }
+    };
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn a_plain_command() {
+    check(
+        json!({}),
+        expect![[r#"
+        Plan {
+            program: "/bin/sh",
+            arguments: [
+                "sh",
+                "-c",
+                "sleep 1",
+            ],
+            environment: [
+                (
+                    "MESOS_AGENT_ENDPOINT",
+                    "10.0.0.1:5051",
+                ),
+                (
+                    "MESOS_AGENT_ID",
+                    "A",
+                ),
+                (
+                    "MESOS_CONTAINER_ID",
+                    "C",
+                ),
+                (
+                    "MESOS_DIRECTORY",
+                    "/w/C",
+                ),
+                (
+                    "MESOS_EXECUTOR_ID",
+                    "T",
+                ),
+                (
+                    "MESOS_FRAMEWORK_ID",
+                    "F",
+                ),
+                (
+                    "MESOS_SANDBOX",
+                    "/w/C",
+                ),
+                (
+                    "MESOS_SLAVE_ID",
+                    "A",
+                ),
+                (
+                    "MESOS_TASK_ID",
+                    "T",
+                ),
+                (
+                    "PATH",
+                    "/bin",
+                ),
+            ],
+            user: Some(
+                "alice",
+            ),
+            limits: Limits {
+                cpu_shares: 512,
+                cpu_quota_us: Some(
+                    50000,
+                ),
+                memory_bytes: Some(
+                    67108864,
+                ),
+                memory_soft_bytes: Some(
+                    67108864,
+                ),
+            },
+            grace_ms: 3000,
+            completion_ms_max: None,
+            downloads: [],
+        }"#]],
+    );
+}
+
+#[test]
+fn commands_without_a_shell() {
+    let run = |command: serde_json::Value| {
+        let plan = decide(&task(json!({"command": command})), false).unwrap();
+        (plan.program, plan.arguments)
+    };
+    let list = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(run(json!({"shell": false, "value": "ls"})), ("ls".into(), list(&["ls"])));
+    assert_eq!(
+        run(json!({"shell": false, "value": "/bin/ls", "arguments": ["ls", "-l"]})),
+        ("/bin/ls".into(), list(&["ls", "-l"]))
+    );
+    assert_eq!(
+        run(json!({"shell": false, "arguments": ["ls", "-l"]})),
+        ("ls".into(), list(&["ls", "-l"]))
+    );
+}
+
+#[test]
+fn limits_replace_requests_as_bounds() {
+    let plan = decide(
+        &task(json!({"limits": {"cpus": {"value": "Infinity"}, "mem": {"value": 96}}})),
+        false,
+    )
+    .unwrap();
+    let expected = Limits {
+        cpu_shares: 512,
+        cpu_quota_us: None,
+        memory_bytes: Some(96 << 20),
+        memory_soft_bytes: Some(64 << 20),
+    };
+    assert_eq!(plan.limits, expected);
+}
+
+#[test]
+fn the_command_overrides_the_frameworks_user_and_the_grace_period() {
+    let changed = json!({
+        "command": {"value": "x", "user": "bob"},
+        "kill_policy": {"grace_period": {"nanoseconds": 7_000_000_000_u64}},
+        "max_completion_time": {"nanoseconds": 1_500_000_000},
+    });
+    let plan = decide(&task(changed), false).unwrap();
+    assert_eq!(
+        (plan.user.as_deref(), plan.grace_ms, plan.completion_ms_max),
+        (Some("bob"), 7000, Some(1500))
+    );
+}
+
+#[test]
+fn refusals_say_why() {
+    for (changes, expected) in [
+        (
+            json!({"command": null}),
+            expect!["TASK_ERROR REASON_TASK_INVALID: Task has neither a command nor an executor"],
+        ),
+        (
+            json!({"command": {}}),
+            expect!["TASK_ERROR REASON_TASK_INVALID: Command has no value for the shell"],
+        ),
+        (
+            json!({"command": {"shell": false}}),
+            expect!["TASK_ERROR REASON_TASK_INVALID: Command has neither a value nor arguments"],
+        ),
+        (
+            json!({"task_id": {"value": "../x"}}),
+            expect!["TASK_ERROR REASON_TASK_INVALID: '../x' is not a valid task id"],
+        ),
+        (
+            json!({"resources": [{"name": "cpus", "type": "SCALAR", "scalar": {"value": 2}}]}),
+            expect![
+                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Task uses more resources than are free on this agent"
+            ],
+        ),
+        (
+            json!({"container": {"type": "DOCKER", "docker": {"image": "x"}}}),
+            expect![
+                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Docker containers are not supported by this agent"
+            ],
+        ),
+        (
+            json!({"container": {"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": "x"}}}}}),
+            expect![
+                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Container images are not supported by this agent"
+            ],
+        ),
+        (
+            json!({"container": {"type": "MESOS", "volumes": [{"mode": "RW", "container_path": "x"}]}}),
+            expect![
+                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Volumes are not supported by this agent"
+            ],
+        ),
+        (
+            json!({"command": {"value": "x", "environment": {"variables": [{"name": "A=B", "value": ""}]}}}),
+            expect![
+                "TASK_ERROR REASON_TASK_INVALID: 'A=B' is not a name of an environment variable"
+            ],
+        ),
+        (
+            json!({"command": {"value": "x", "uris": [{"value": "http://h/a.tgz"}]}}),
+            expect![
+                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Cannot fetch 'http://h/a.tgz': archives are not unpacked by this agent; set extract to false"
+            ],
+        ),
+        (
+            json!({"command": {"value": "x", "uris": [{"value": "hdfs://h/a"}]}}),
+            expect![
+                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Cannot fetch 'hdfs://h/a': only http, https and file are supported"
+            ],
+        ),
+    ] {
+        check(changes, expected);
+    }
+    let twice = decide(&task(json!({})), true).unwrap_err();
+    assert_eq!(twice.message, "Task has duplicate ID: T");
+}
+
+#[test]
+fn a_container_with_nothing_but_its_type_is_a_plain_task() {
+    decide(&task(json!({"container": {"type": "MESOS", "mesos": {}}})), false).unwrap();
+    decide(&task(json!({"container": {"type": "MESOS", "network_infos": [{}]}})), false).unwrap();
+}
+
+#[test]
+fn downloads_are_named_after_their_source() {
+    let uri = |value: &str, output_file: Option<&str>| Uri {
+        value: value.into(),
+        executable: Some(true),
+        extract: None,
+        cache: None,
+        output_file: output_file.map(Into::into),
+    };
+    let name = |value, output_file| {
+        download::download(&uri(value, output_file)).map(|download| download.to)
+    };
+    assert_eq!(name("http://h/a/b.sh?c=d/e", None).unwrap(), "b.sh");
+    assert_eq!(name("file:///a/b.sh", None).unwrap(), "b.sh");
+    assert_eq!(name("http://h/a", Some("c/d")).unwrap(), "c/d");
+    for (value, output_file) in
+        [("http://h/", None), ("http://h/a", Some("../x")), ("http://h/a", Some("/x"))]
+    {
+        name(value, output_file).unwrap_err();
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_admitted_stays_below_its_folders(id in "[ -~]{0,12}", file in "[ -~]{0,12}") {
+        let mut task = task(json!({}));
+        task.task_id.value = id;
+        if let Some(command) = &mut task.command {
+            command.uris = vec![Uri { value: "http://h/x".into(), executable: None, extract: None, cache: None, output_file: Some(file) }];
+        }
+        if let Ok(plan) = decide(&task, false) {
+            let path = sandbox("A", "F", &task.task_id.value, "C");
+            prop_assert_eq!(path.components().count(), 8);
+            let normal = |path: &std::path::Path| path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+            prop_assert!(normal(&path));
+            prop_assert!(plan.downloads.iter().all(|download| normal(download.to.as_ref())));
+        }
+    }
+}
