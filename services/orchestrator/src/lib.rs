@@ -4,7 +4,10 @@
 //! API alone. It keeps apps, their instances and running deployments in the
 //! store, and serves the Marathon API.
 
+pub mod backoff;
 mod error;
+pub mod instance;
+pub mod plan;
 
 use std::sync::Arc;
 
