@@ -1,1 +1,13 @@
-//! The karmand binary: wires roles to configuration, nothing else.
+//! The composition root: reads arguments and configuration, chooses addresses,
+//! starts the roles in order and stops them. It contains no logic of any role.
+
+pub mod args;
+pub mod config;
+pub mod data_dir;
+pub mod ports;
+mod reader;
+pub mod resources;
+pub mod up;
+
+/// The version that all roles report.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -1,2 +1,68 @@
-//! Entry point.
-fn main() {}
+//! The `karmand` binary: a node daemon, and the parent of each task.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+use karman_node::args::{Args, Command};
+use karman_node::{config, up};
+
+/// Much less memory than the system's allocator with many threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let mut args = std::env::args_os().skip(1);
+    if args.next().is_some_and(|arg| arg == "shim") {
+        // Before anything else: the shim is one small single-threaded process
+        // per task.
+        return karman_agent::shim::main(args);
+    }
+    match run(std::env::args_os()) {
+        Ok(code) => code,
+        Err(error) => {
+            let text: Vec<String> = error.chain().map(ToString::to_string).collect();
+            say(&format!("karmand: {}", text.join(": ")));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: impl Iterator<Item = OsString>) -> anyhow::Result<ExitCode> {
+    match Args::parse_from(args).command {
+        Command::CheckConfig { file } => {
+            config::check_file(&file)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Up(args) => {
+            let settings = config::load(&args)?;
+            karman_rt::log::init(&settings.log_level, settings.log_format);
+            log_panics();
+            // The only place that chooses a provider; a second is a bug.
+            rustls::crypto::ring::default_provider()
+                .install_default()
+                .map_err(|_| anyhow::anyhow!("two TLS providers were chosen"))?;
+            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let code = runtime.block_on(up::run(settings, args.output));
+            // What did not stop in time is left behind, not waited for.
+            runtime.shutdown_background();
+            Ok(code?)
+        }
+    }
+}
+
+/// A panic is a bug: it goes to the log with its place, like any other error.
+fn log_panics() {
+    let default = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        tracing::error!(panic = %panic, "panicked; this is a bug");
+        if !tracing::enabled!(tracing::Level::ERROR) {
+            default(panic);
+        }
+    }));
+}
+
+#[expect(clippy::print_stderr, reason = "the one sentence that a failed start ends with")]
+fn say(text: &str) {
+    eprintln!("{text}");
+}

@@ -1,0 +1,119 @@
+use super::*;
+
+#[track_caller]
+fn mistakes(text: &str, args: &args::Up, expected: &[&str]) {
+    let (_, found) = merge(text, args);
+    assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
+}
+
+fn settings(text: &str, args: &args::Up) -> Settings {
+    let (settings, mistakes) = merge(text, args);
+    assert_eq!(mistakes, []);
+    settings.unwrap()
+}
+
+#[test]
+fn the_defaults_need_no_file() {
+    let settings = settings("", &args::Up::default());
+    assert_eq!(settings.data_dir, None);
+    assert_eq!((settings.agents, settings.ports), (1, Ports::default()));
+    assert!(matches!(settings.auth, Auth::Off));
+    assert_eq!(settings.dns_domain, "mesos");
+}
+
+#[test]
+fn the_command_line_wins_over_the_file() {
+    let text = "data_dir: /a\nagents: 3\ncluster_name: file\nports: {master: 1050}\nlog: {level: info, format: json}\n";
+    let from_file = settings(text, &args::Up::default());
+    assert_eq!((from_file.agents, from_file.ports.master), (3, 1050));
+    assert_eq!(from_file.log_format, karman_rt::log::Format::Json);
+    let args = args::Up {
+        data_dir: Some("/b".into()),
+        agents: Some(2),
+        ephemeral: true,
+        log_level: Some("debug".into()),
+        log_format: Some(args::LogFormat::Text),
+        ..args::Up::default()
+    };
+    let both = settings(text, &args);
+    assert_eq!(both.data_dir, Some("/b".into()));
+    assert_eq!((both.agents, both.ports), (2, Ports::EPHEMERAL));
+    assert_eq!((both.cluster_name.as_str(), both.log_level.as_str()), ("file", "debug"));
+    assert_eq!(both.log_format, karman_rt::log::Format::Text);
+}
+
+#[test]
+fn all_mistakes_are_found_at_once() {
+    mistakes(
+        "agnets: 2\nagents: 0\nports: {gatway: 1, master: 70000, dns: x}\nlog: {format: xml}\nauth: {local: true}\n",
+        &args::Up { attributes: vec!["a:1".into(), "b:2".into()], ..args::Up::default() },
+        &[
+            "agnets: unknown key; did you mean 'agents'?",
+            "ports.gatway: unknown key; did you mean 'gateway'?",
+            "ports.dns: must be a number",
+            "agents: must be a whole number from 1 to 100",
+            "ports.master: must be a whole number from 0 to 65535",
+            "attributes: given 2 times for 1 agents; give them once or once per agent",
+            "auth: local login needs password or password_hash",
+            "log.format: 'xml' is not known; write text or json",
+        ],
+    );
+    mistakes(
+        "a: [",
+        &args::Up::default(),
+        &[
+            "file: is not valid YAML: did not find expected node content at line 2 column 1, while parsing a flow node",
+        ],
+    );
+    mistakes(
+        "ports: {gateway: 8080}\ndns: {upstreams: [1.2.3.4, nowhere]}\n",
+        &args::Up { agents: Some(101), ..args::Up::default() },
+        &[
+            "--agents: must be a whole number from 1 to 100",
+            "ports: gateway and marathon cannot both listen on 127.0.0.1:8080",
+            "dns.upstreams: 'nowhere' is no address; write it as 192.0.2.1 or 192.0.2.1:53",
+        ],
+    );
+}
+
+#[test]
+fn the_example_file_is_valid_and_states_the_defaults() {
+    let text = include_str!("../../../../config/karman.yaml");
+    let example = settings(text, &args::Up::default());
+    let default = settings("", &args::Up::default());
+    assert_eq!(example.ports, default.ports);
+    assert_eq!((&example.cluster_name, example.agents), (&default.cluster_name, default.agents));
+    assert_eq!(
+        (&example.dns_domain, &example.log_level),
+        (&default.dns_domain, &default.log_level)
+    );
+    // Every key that exists is shown, even if commented out.
+    for (key, shape) in match SHAPE {
+        Shape::Map(keys) => keys,
+        _ => &[],
+    } {
+        assert!(text.contains(&format!("{key}:")), "{key} is missing in the example");
+        if let Shape::Map(keys) = shape {
+            for (key, _) in *keys {
+                assert!(text.contains(&format!("{key}:")), "{key} is missing in the example");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_local_login_has_one_password() {
+    let auth = |text: &str| settings(text, &args::Up::default()).auth;
+    let Auth::Local(Superuser { uid, password: Password::Plain(password) }) =
+        auth("auth: {local: true, password: 1234}")
+    else {
+        panic!("local login expected")
+    };
+    assert_eq!((uid.as_str(), password.as_str()), ("admin", "1234"));
+    assert!(matches!(auth("auth: {password: x}"), Auth::Off));
+    mistakes(
+        "auth: {local: true, password: a, password_hash: b}",
+        &args::Up::default(),
+        &["auth: has both password and password_hash; keep one"],
+    );
+}

@@ -1,0 +1,88 @@
+//! Takes typed values out of a parsed configuration file and collects what is
+//! wrong with them. Values of the wrong kind were already reported by the check
+//! of the file's shape and read as missing here.
+
+use karman_rt::config::Mistake;
+use yaml_serde::Value;
+
+/// A document and the mistakes found in it so far.
+#[derive(Debug)]
+pub(crate) struct Reader<'a> {
+    document: &'a Value,
+    mistakes: Vec<Mistake>,
+}
+
+impl<'a> Reader<'a> {
+    pub(crate) fn new(document: &'a Value, mistakes: Vec<Mistake>) -> Self {
+        Self { document, mistakes }
+    }
+
+    pub(crate) fn finish(self) -> Vec<Mistake> {
+        self.mistakes
+    }
+
+    pub(crate) fn mistake(&mut self, path: &str, problem: String) {
+        self.mistakes.push(Mistake { path: path.to_owned(), problem });
+    }
+
+    pub(crate) fn flag(&self, path: &str) -> Option<bool> {
+        self.value(path)?.as_bool()
+    }
+
+    pub(crate) fn text(&mut self, path: &str) -> Option<String> {
+        let text = scalar(self.value(path)?)?;
+        if text.is_empty() {
+            self.mistake(path, "must not be empty".to_owned());
+            return None;
+        }
+        Some(text)
+    }
+
+    pub(crate) fn texts(&mut self, path: &str) -> Option<Vec<String>> {
+        let items = self.value(path)?.as_sequence()?;
+        let texts: Vec<String> = items.iter().filter_map(scalar).collect();
+        if texts.len() < items.len() {
+            self.mistake(path, "every item must be text".to_owned());
+        }
+        Some(texts)
+    }
+
+    pub(crate) fn number(&mut self, path: &str, min: u64, max: u64) -> Option<u64> {
+        let value = self.value(path)?;
+        if !value.is_number() {
+            return None;
+        }
+        match value.as_u64() {
+            Some(number) => self.ranged(path, number, min, max),
+            None => {
+                self.mistake(path, format!("must be a whole number from {min} to {max}"));
+                None
+            }
+        }
+    }
+
+    /// `number`, unless it is out of range.
+    pub(crate) fn ranged(&mut self, path: &str, number: u64, min: u64, max: u64) -> Option<u64> {
+        if (min..=max).contains(&number) {
+            return Some(number);
+        }
+        self.mistake(path, format!("must be a whole number from {min} to {max}"));
+        None
+    }
+
+    fn value(&self, path: &str) -> Option<&'a Value> {
+        path.split('.').try_fold(self.document, |value, key| value.get(key))
+    }
+}
+
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null
+        | Value::Bool(_)
+        | Value::Sequence(_)
+        | Value::Mapping(_)
+        | Value::Tagged(_) => None,
+    }
+}

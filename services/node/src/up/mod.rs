@@ -1,0 +1,106 @@
+//! A whole datacenter in one process: start in order, say so, wait for the
+//! signal, stop.
+
+mod listeners;
+mod machine;
+mod ready;
+mod roles;
+mod teardown;
+
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use karman_rt::{Tasks, signal};
+use tracing::{info, warn};
+
+use crate::args::Output;
+use crate::config::Settings;
+use crate::data_dir::{self, DataDir};
+
+/// How long the roles may take to finish what they are doing.
+const STOP_GRACE: Duration = Duration::from_secs(8);
+
+/// The exit code of a process that was interrupted, as shells count it.
+const INTERRUPTED: u8 = 130;
+
+/// Why the datacenter did not start, or stopped by itself.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    DataDir(#[from] data_dir::Error),
+    #[error(transparent)]
+    Listen(#[from] listeners::Error),
+    #[error(transparent)]
+    Role(#[from] roles::Error),
+    #[error("cannot listen for signals")]
+    Signal(#[source] std::io::Error),
+    #[error("cannot write to standard output")]
+    Output(#[source] std::io::Error),
+    #[error(transparent)]
+    Failed(#[from] karman_rt::tasks::Failed),
+}
+
+/// Runs until a signal or a failure.
+pub async fn run(settings: Settings, output: Output) -> Result<ExitCode, Error> {
+    let begun = Instant::now();
+    let tasks = Tasks::new();
+    let mut stop = pin!(signal::stop());
+    let data_dir = open_data_dir(&settings)?;
+    let started = tokio::select! {
+        started = start(&settings, &data_dir, &tasks) => started,
+        signal = &mut stop => {
+            info!(signal = signal.map_err(Error::Signal)?, "stopped during the start");
+            return finish(tasks, &data_dir).await;
+        }
+    };
+    let summary = match started {
+        Ok(summary) => summary,
+        Err(error) => {
+            let _reported_already = tasks.shutdown(Duration::from_secs(1)).await;
+            return Err(error);
+        }
+    };
+    ready::announce(&summary, output, begun.elapsed()).map_err(Error::Output)?;
+    tokio::select! {
+        signal = &mut stop => info!(signal = signal.map_err(Error::Signal)?, "stopping"),
+        () = tasks.cancelled() => warn!("stopping after a failure"),
+    }
+    tokio::select! {
+        finished = finish(tasks, &data_dir) => finished,
+        _second = signal::stop() => Ok(ExitCode::from(INTERRUPTED)),
+    }
+}
+
+fn open_data_dir(settings: &Settings) -> Result<DataDir, data_dir::Error> {
+    match &settings.data_dir {
+        Some(path) => DataDir::open(path),
+        None if settings.ephemeral => DataDir::temporary(),
+        None => {
+            let var = |name: &str| std::env::var_os(name).map(Into::into);
+            DataDir::open(&data_dir::default_path(nix::unistd::geteuid().is_root(), var)?)
+        }
+    }
+}
+
+async fn start(
+    settings: &Settings,
+    data_dir: &DataDir,
+    tasks: &Tasks,
+) -> Result<ready::Summary, Error> {
+    let listeners = listeners::bind(&settings.ports, settings.agents).await?;
+    let summary = ready::Summary::new(&listeners.urls, data_dir);
+    roles::start(settings, data_dir, listeners, tasks).await?;
+    Ok(summary)
+}
+
+/// Stops all roles. Tasks go on under their shims, and the next start on the
+/// same data folder finds them; nothing may outlive a temporary folder.
+async fn finish(tasks: Tasks, data_dir: &DataDir) -> Result<ExitCode, Error> {
+    let stopped = tasks.shutdown(STOP_GRACE).await;
+    if data_dir.is_temporary() {
+        teardown::processes(data_dir.path()).await;
+    }
+    stopped?;
+    Ok(ExitCode::SUCCESS)
+}

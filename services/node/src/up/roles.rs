@@ -1,0 +1,170 @@
+//! Starts the roles in the order of their needs: the master first, then all
+//! that meet it, the gateway last. Each is ready when its start returns.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::future::try_join_all;
+use karman_rt::Tasks;
+use karman_store::Store;
+use karman_store::embedded::{Embedded, OpenError};
+use tokio::net::TcpListener;
+
+use super::listeners::{Listeners, Urls};
+use super::machine;
+use crate::VERSION;
+use crate::config::Settings;
+use crate::data_dir::{self, DataDir};
+use crate::resources;
+
+/// Everything of one machine is reached here.
+const HOST: &str = "127.0.0.1";
+
+/// A role did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    DataDir(#[from] data_dir::Error),
+    #[error(transparent)]
+    Store(#[from] OpenError),
+    #[error("cannot find the path of this program, which every task's shim runs")]
+    Program(#[source] std::io::Error),
+    #[error("an agent's listener has no address")]
+    Address(#[source] std::io::Error),
+    #[error(transparent)]
+    Resources(#[from] resources::Error),
+    #[error("the master did not start")]
+    Master(#[from] karman_master::StartError),
+    #[error("an agent did not start")]
+    Agent(#[from] karman_agent::StartError),
+    #[error("the orchestrator did not start")]
+    Orchestrator(#[from] karman_orchestrator::StartError),
+    #[error("DNS did not start")]
+    Dns(#[from] karman_dns::StartError),
+    #[error("the gateway did not start")]
+    Gateway(#[from] karman_gateway::StartError),
+}
+
+/// Starts all roles; returns when every one of them is ready.
+pub(super) async fn start(
+    settings: &Settings,
+    data_dir: &DataDir,
+    listeners: Listeners,
+    tasks: &Tasks,
+) -> Result<(), Error> {
+    let store: Arc<dyn Store> = Embedded::open(&data_dir.path().join("store.redb"))?;
+    let Listeners {
+        gateway,
+        master,
+        session,
+        agents,
+        marathon,
+        metronome,
+        catalog: _catalog,
+        dns_udp,
+        dns_tcp,
+        dns_http,
+        urls,
+    } = listeners;
+    let config = karman_master::Config {
+        cluster_name: settings.cluster_name.clone(),
+        hostname: HOST.to_owned(),
+        ip: ip(&master)?,
+        http: master,
+        session,
+        store: Arc::clone(&store),
+        version: VERSION,
+    };
+    karman_master::start(config, tasks).await?;
+    let orchestrator = karman_orchestrator::Config {
+        marathon,
+        metronome,
+        master: urls.master.clone(),
+        store: Arc::clone(&store),
+        hostname: HOST.to_owned(),
+        framework_name: "marathon".to_owned(),
+        version: VERSION,
+    };
+    let dns = karman_dns::Config {
+        udp: dns_udp,
+        tcp: dns_tcp,
+        http: dns_http,
+        master: urls.master.clone(),
+        snapshot_file: data_dir.path().join("discovery.json"),
+        domain: settings.dns_domain.clone(),
+        upstreams: settings.dns_upstreams.clone().unwrap_or_else(machine::name_servers),
+        version: VERSION,
+    };
+    let agents = agents_configs(settings, data_dir, agents, &urls)?;
+    tokio::try_join!(
+        async {
+            try_join_all(agents.into_iter().map(|config| karman_agent::start(config, tasks)))
+                .await
+                .map_err(Error::from)
+        },
+        async { karman_orchestrator::start(orchestrator, tasks).await.map_err(Error::from) },
+        async { karman_dns::start(dns, tasks).await.map_err(Error::from) },
+    )?;
+    karman_gateway::start(gateway_config(settings, data_dir, gateway, urls, store)?, tasks).await?;
+    Ok(())
+}
+
+fn agents_configs(
+    settings: &Settings,
+    data_dir: &DataDir,
+    listeners: Vec<TcpListener>,
+    urls: &Urls,
+) -> Result<Vec<karman_agent::Config>, Error> {
+    let shim: PathBuf = std::env::current_exe().map_err(Error::Program)?;
+    let count = listeners.len();
+    let resources =
+        resources::divide(&settings.resources, machine::detect(data_dir.path()), count)?;
+    // The settings were checked: they fit the number of agents.
+    let attributes =
+        resources::attributes(&settings.attributes, count).unwrap_or_else(|| vec![None; count]);
+    let mut configs = Vec::new();
+    for (number, ((http, resources), attributes)) in
+        (1..).zip(listeners.into_iter().zip(resources).zip(attributes))
+    {
+        let ip = ip(&http)?;
+        configs.push(karman_agent::Config {
+            work_dir: data_dir.path().join(format!("agent-{number}")),
+            hostname: ip.to_string(),
+            ip,
+            http,
+            masters: vec![urls.session.clone()],
+            resources,
+            attributes,
+            shim: shim.clone(),
+            version: VERSION,
+        });
+    }
+    Ok(configs)
+}
+
+fn gateway_config(
+    settings: &Settings,
+    data_dir: &DataDir,
+    http: TcpListener,
+    urls: Urls,
+    store: Arc<dyn Store>,
+) -> Result<karman_gateway::Config, Error> {
+    Ok(karman_gateway::Config {
+        http,
+        master: urls.master,
+        marathon: urls.marathon,
+        metronome: urls.metronome,
+        catalog: urls.catalog,
+        dns_http: urls.dns_http,
+        cluster_id: data_dir.cluster_id()?,
+        cluster_name: settings.cluster_name.clone(),
+        auth: settings.auth.clone(),
+        store,
+        version: VERSION,
+    })
+}
+
+fn ip(listener: &TcpListener) -> Result<IpAddr, Error> {
+    listener.local_addr().map(|address| address.ip()).map_err(Error::Address)
+}
