@@ -1,1 +1,18 @@
-//! Simulation, conformance, end to end.
+//! Structure, conformance, end to end: what is true of the whole, and of the
+//! real binaries. `cargo xtask test` builds what these tests start.
+
+pub mod binaries;
+pub mod datacenter;
+pub mod dns;
+pub mod eventually;
+pub mod marathon;
+pub mod ports;
+pub mod processes;
+pub mod requirement;
+
+#[cfg(test)]
+mod arch;
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod e2e;
