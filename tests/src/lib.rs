@@ -2,6 +2,7 @@
 //! real binaries. `cargo xtask test` builds what these tests start.
 
 pub mod binaries;
+pub mod browser;
 pub mod datacenter;
 pub mod dns;
 pub mod eventually;
