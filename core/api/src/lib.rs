@@ -1,5 +1,6 @@
 //! What crosses a wire, by family and version: the types, their encodings and
 //! error bodies. Everything but [`client`] is pure: no socket, no clock.
+#![deny(clippy::disallowed_methods)]
 
 pub mod codec;
 pub mod convert;
