@@ -10,19 +10,38 @@
 pub mod admit;
 pub mod cgroup;
 pub mod checks;
+mod core;
 mod disk;
+mod driver;
+mod gc;
+mod http;
 pub mod lifecycle;
+mod machine;
+mod meta;
+mod probe;
 pub mod process;
 pub mod recover;
+mod session;
+mod settings;
 pub mod shim;
 pub mod updates;
+mod view;
 
 use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use karman_model::attribute::Attributes;
+use karman_model::resource::Resources;
 use karman_rt::Tasks;
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+use tracing::warn;
+
+use crate::cgroup::Hierarchy;
+use crate::core::{Core, Membership, Outputs, Restored};
+use crate::settings::Settings;
 
 /// What an agent needs to know about itself.
 #[derive(Debug)]
@@ -64,6 +83,11 @@ pub enum StartError {
     Resources { text: String, problem: String },
     #[error("attributes '{text}' are not valid: {problem}")]
     Attributes { text: String, problem: String },
+    #[error("cannot read the boot id of this machine")]
+    Machine {
+        #[source]
+        source: io::Error,
+    },
     #[error("no master is configured")]
     NoMaster,
     #[error("the master refused this agent: {reason}")]
@@ -74,10 +98,95 @@ pub enum StartError {
 
 /// Starts the agent and returns once it is registered.
 pub async fn start(config: Config, tasks: &Tasks) -> Result<Started, StartError> {
-    let Config { masters, .. } = config;
+    let Config { work_dir, hostname, ip, http, masters, resources, attributes, shim, version } =
+        config;
     if masters.is_empty() {
         return Err(StartError::NoMaster);
     }
-    tasks.cancelled().await;
-    Err(StartError::Stopped)
+    let port = http.local_addr().map_err(StartError::Listener)?.port();
+    let in_work_dir = |source| StartError::WorkDir { path: work_dir.clone(), source };
+    std::fs::create_dir_all(work_dir.join("meta/slaves")).map_err(in_work_dir)?;
+    let work_dir = work_dir.canonicalize().map_err(in_work_dir)?;
+    let settings = Settings {
+        resources: resources_of(resources, &work_dir)?,
+        attributes: attributes_of(attributes)?,
+        hostname,
+        ip,
+        port,
+        shim,
+        version,
+        boot_id: machine::boot_id().map_err(|source| StartError::Machine { source })?,
+        hierarchy: hierarchy(),
+        root: rustix::process::geteuid().is_root(),
+        path: Settings::path_of_agent(),
+        started_ms: karman_rt::time::now_ms(),
+        work_dir,
+    };
+    let settings = Arc::new(settings);
+    let read = Arc::clone(&settings);
+    let restored = driver::blocking(move || Restored::load(&read)).await;
+    let restored = restored
+        .map_err(|source| StartError::WorkDir { path: settings.work_dir.clone(), source })?;
+    spawn(settings, restored, masters, http, tasks).await
+}
+
+/// Starts the parts and waits until a master has answered.
+async fn spawn(
+    settings: Arc<Settings>,
+    restored: Restored,
+    masters: Vec<String>,
+    http: TcpListener,
+    tasks: &Tasks,
+) -> Result<Started, StartError> {
+    let (events, inbox) = mpsc::channel(core::EVENTS_MAX);
+    let (membership, mut member) = watch::channel(Membership::None);
+    let (snapshot, snapshots) = watch::channel(Arc::default());
+    let outputs = Outputs { events: events.clone(), membership, snapshot };
+    let core = Core::new(Arc::clone(&settings), outputs, restored, tasks);
+    tasks.spawn("agent", core.run(inbox));
+    karman_rt::http::serve(
+        "agent",
+        http,
+        http::router(Arc::clone(&settings), snapshots.clone()),
+        tasks,
+    );
+    tasks.spawn("sandboxes", gc::run(settings, snapshots));
+    tasks.spawn("session", session::run(masters, events));
+    let answered = member.wait_for(|membership| *membership != Membership::None);
+    let membership = tokio::select! {
+        answered = answered => answered.map(|membership| membership.clone()).unwrap_or_default(),
+        () = tasks.cancelled() => Membership::None,
+    };
+    match membership {
+        Membership::Registered { agent_id } => Ok(Started { agent_id }),
+        Membership::Rejected { reason } => Err(StartError::Rejected { reason }),
+        Membership::None => Err(StartError::Stopped),
+    }
+}
+
+fn resources_of(text: Option<String>, work_dir: &Path) -> Result<Resources, StartError> {
+    let Some(text) = text else { return Ok(machine::detect(work_dir)) };
+    Resources::parse(&text, "*")
+        .map_err(|error| StartError::Resources { problem: karman_rt::chain(&error), text })
+}
+
+fn attributes_of(text: Option<String>) -> Result<Attributes, StartError> {
+    let Some(text) = text else { return Ok(Attributes::default()) };
+    Attributes::parse(&text)
+        .map_err(|error| StartError::Attributes { problem: karman_rt::chain(&error), text })
+}
+
+/// The control groups that tasks are put into; without them tasks run
+/// unlimited, which is said once.
+fn hierarchy() -> Option<Hierarchy> {
+    match Hierarchy::usable(&uuid::Uuid::new_v4().to_string()) {
+        Ok(hierarchy) => Some(hierarchy),
+        Err(reason) => {
+            warn!(
+                reason,
+                "tasks run without limits on cpu and memory: no control groups can be made"
+            );
+            None
+        }
+    }
 }

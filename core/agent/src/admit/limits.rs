@@ -1,11 +1,9 @@
 //! Resources of a task as limits of its control group. Pure.
 #![deny(clippy::disallowed_methods)]
 
-use karman_api::convert::resources_from_wire;
 use karman_api::mesos::v1::TaskInfo;
 use karman_model::resource::Resources;
 
-use super::Refusal;
 use crate::cgroup::Limits;
 
 /// As the original: 1024 shares are one cpu.
@@ -18,12 +16,6 @@ const QUOTA_US_MIN: f64 = 1_000.0;
 
 /// Less than this starts no process.
 const MEMORY_MIB_MIN: f64 = 32.0;
-
-pub(super) fn resources(task: &TaskInfo) -> Result<Resources, Refusal> {
-    let resources = resources_from_wire(&task.resources)
-        .map_err(|error| Refusal::invalid(format!("Task has invalid resources: {error}")))?;
-    Ok(resources.unallocated())
-}
 
 /// Requests make the shares; limits, where given, the hard bounds.
 pub(super) fn limits(task: &TaskInfo, wanted: &Resources) -> Limits {

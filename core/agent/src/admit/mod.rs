@@ -11,6 +11,7 @@ pub use download::Download;
 
 use std::path::PathBuf;
 
+use karman_api::convert::resources_from_wire;
 use karman_api::mesos::v1::task_status::Reason;
 use karman_api::mesos::v1::{CommandInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskState};
 use karman_model::resource::Resources;
@@ -35,10 +36,9 @@ pub struct Machine<'a> {
     pub path: &'a str,
     /// Whether this process may become other users.
     pub root: bool,
-    /// What no running task uses.
-    pub free: &'a Resources,
-    /// Whether a task of that id has not been forgotten yet.
-    pub known: bool,
+    /// What no running task uses; not looked at if absent, for a task that was
+    /// admitted before.
+    pub free: Option<&'a Resources>,
 }
 
 /// How the task will run.
@@ -89,15 +89,12 @@ pub fn admit(
 ) -> Result<Plan, Refusal> {
     check_id("task id", &task.task_id.value)?;
     check_id("framework id", framework.id.as_ref().map_or("", |id| &id.value))?;
-    if machine.known {
-        return Err(Refusal::invalid(format!("Task has duplicate ID: {}", task.task_id.value)));
-    }
     let command = command(task, executor)?;
     if let Some(container) = &task.container {
         container::check(container)?;
     }
-    let wanted = limits::resources(task)?;
-    if !machine.free.contains(&wanted) {
+    let wanted = resources(task)?;
+    if machine.free.is_some_and(|free| !free.contains(&wanted)) {
         return Err(Refusal::failed("Task uses more resources than are free on this agent"));
     }
     let (program, arguments) = program(command)?;
@@ -113,6 +110,20 @@ pub fn admit(
     })
 }
 
+/// What a task takes from the agent: its share of what can run out, whoever it
+/// is reserved for.
+pub fn resources(task: &TaskInfo) -> Result<Resources, Refusal> {
+    let resources = resources_from_wire(&task.resources)
+        .map_err(|error| Refusal::invalid(format!("Task has invalid resources: {error}")))?;
+    Ok(countable(&resources))
+}
+
+/// Without reservations; volumes and revocable resources are the master's
+/// business alone.
+pub fn countable(resources: &Resources) -> Resources {
+    resources.filter(|kind| kind.disk.is_none() && !kind.revocable).unallocated().unreserved_view()
+}
+
 /// Between SIGTERM and SIGKILL, unless a KILL says otherwise.
 pub fn grace_ms(task: &TaskInfo) -> u64 {
     let policy = task.kill_policy.as_ref().and_then(|policy| policy.grace_period.as_ref());
@@ -124,7 +135,7 @@ pub(crate) fn millis(nanoseconds: i64) -> u64 {
 }
 
 /// Ids become names of folders.
-fn check_id(what: &str, id: &str) -> Result<(), Refusal> {
+pub(crate) fn check_id(what: &str, id: &str) -> Result<(), Refusal> {
     let bad = id.is_empty()
         || id.len() > ID_BYTES_MAX
         || id == "."

@@ -25,7 +25,7 @@ fn task(changes: serde_json::Value) -> TaskInfo {
     serde_json::from_value(task).unwrap()
 }
 
-fn decide(task: &TaskInfo, known: bool) -> Result<Plan, Refusal> {
+fn decide(task: &TaskInfo) -> Result<Plan, Refusal> {
     let free = Resources::parse("cpus:1;mem:128;ports:[31000-31009]", "*").unwrap();
     let machine = Machine {
         agent_id: "A",
@@ -34,8 +34,7 @@ fn decide(task: &TaskInfo, known: bool) -> Result<Plan, Refusal> {
         endpoint: "10.0.0.1:5051",
         path: "/bin",
         root: true,
-        free: &free,
-        known,
+        free: Some(&free),
     };
     admit(task, &framework(), None, &machine)
 }
@@ -43,7 +42,7 @@ fn decide(task: &TaskInfo, known: bool) -> Result<Plan, Refusal> {
 #[track_caller]
 #[expect(clippy::needless_pass_by_value, reason = "a table of calls reads better")]
 fn check(changes: serde_json::Value, expected: Expect) {
-    let text = match decide(&task(changes), false) {
+    let text = match decide(&task(changes)) {
         Ok(plan) => format!("{plan:#?}"),
         Err(Refusal { state, reason, message }) => {
             format!("{} {}: {message}", state.as_str_name(), reason.as_str_name())
@@ -131,7 +130,7 @@ fn a_plain_command() {
 #[test]
 fn commands_without_a_shell() {
     let run = |command: serde_json::Value| {
-        let plan = decide(&task(json!({"command": command})), false).unwrap();
+        let plan = decide(&task(json!({"command": command}))).unwrap();
         (plan.program, plan.arguments)
     };
     let list = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
@@ -148,11 +147,9 @@ fn commands_without_a_shell() {
 
 #[test]
 fn limits_replace_requests_as_bounds() {
-    let plan = decide(
-        &task(json!({"limits": {"cpus": {"value": "Infinity"}, "mem": {"value": 96}}})),
-        false,
-    )
-    .unwrap();
+    let plan =
+        decide(&task(json!({"limits": {"cpus": {"value": "Infinity"}, "mem": {"value": 96}}})))
+            .unwrap();
     let expected = Limits {
         cpu_shares: 512,
         cpu_quota_us: None,
@@ -169,7 +166,7 @@ fn the_command_overrides_the_frameworks_user_and_the_grace_period() {
         "kill_policy": {"grace_period": {"nanoseconds": 7_000_000_000_u64}},
         "max_completion_time": {"nanoseconds": 1_500_000_000},
     });
-    let plan = decide(&task(changed), false).unwrap();
+    let plan = decide(&task(changed)).unwrap();
     assert_eq!(
         (plan.user.as_deref(), plan.grace_ms, plan.completion_ms_max),
         (Some("bob"), 7000, Some(1500))
@@ -240,14 +237,12 @@ fn refusals_say_why() {
     ] {
         check(changes, expected);
     }
-    let twice = decide(&task(json!({})), true).unwrap_err();
-    assert_eq!(twice.message, "Task has duplicate ID: T");
 }
 
 #[test]
 fn a_container_with_nothing_but_its_type_is_a_plain_task() {
-    decide(&task(json!({"container": {"type": "MESOS", "mesos": {}}})), false).unwrap();
-    decide(&task(json!({"container": {"type": "MESOS", "network_infos": [{}]}})), false).unwrap();
+    decide(&task(json!({"container": {"type": "MESOS", "mesos": {}}}))).unwrap();
+    decide(&task(json!({"container": {"type": "MESOS", "network_infos": [{}]}}))).unwrap();
 }
 
 #[test]
@@ -280,7 +275,7 @@ proptest! {
         if let Some(command) = &mut task.command {
             command.uris = vec![Uri { value: "http://h/x".into(), executable: None, extract: None, cache: None, output_file: Some(file) }];
         }
-        if let Ok(plan) = decide(&task, false) {
+        if let Ok(plan) = decide(&task) {
             let path = sandbox("A", "F", &task.task_id.value, "C");
             prop_assert_eq!(path.components().count(), 8);
             let normal = |path: &std::path::Path| path.components().all(|part| matches!(part, std::path::Component::Normal(_)));

@@ -1,7 +1,5 @@
 //! What a group uses now.
 
-use std::fs;
-
 use super::{Group, field, number};
 
 /// The first generation counts CPU time in ticks of this length.
@@ -75,11 +73,4 @@ fn unified(group: &Group) -> Stats {
 #[expect(clippy::cast_precision_loss, reason = "statistics; no sum depends on the last digits")]
 fn seconds(count: u64, per_second: u64) -> f64 {
     count as f64 / per_second as f64
-}
-
-/// Memory of this machine in bytes: all of it.
-pub(crate) fn machine_memory_bytes() -> Option<u64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kib| kib * 1024)
 }

@@ -8,6 +8,7 @@ mod report;
 use karman_api::mesos::v1::TaskState;
 use karman_api::mesos::v1::task_status::{Reason, Source};
 
+use crate::admit::Refusal;
 use crate::shim::records::Exit;
 
 /// What is true.
@@ -85,6 +86,8 @@ pub enum Ended {
     Unrecorded { reason: String },
     /// The machine was rebooted under it.
     Rebooted,
+    /// It was not admitted.
+    Refused(Refusal),
 }
 
 /// What is to be done.

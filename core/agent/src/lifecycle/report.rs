@@ -5,6 +5,7 @@ use karman_api::mesos::v1::TaskState;
 use karman_api::mesos::v1::task_status::{Reason, Source};
 
 use super::{Ended, Goal, Report, StopCause, Traits};
+use crate::admit::Refusal;
 use crate::shim::records::{Cause, Exit};
 
 fn plain(state: TaskState) -> Report {
@@ -34,6 +35,12 @@ pub(super) fn ended(traits: &Traits, goal: Goal, ended: Ended) -> Report {
     match ended {
         Ended::Recorded { exit, stderr_tail } => recorded(traits, goal, exit, &stderr_tail),
         Ended::Unrecorded { reason } => unrecorded(goal, reason),
+        Ended::Refused(Refusal { state, reason, message }) => Report {
+            source: Source::Agent,
+            reason: Some(reason),
+            message: Some(message),
+            ..plain(state)
+        },
         Ended::Rebooted => Report {
             source: Source::Agent,
             reason: Some(Reason::AgentRestarted),

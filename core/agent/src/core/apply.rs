@@ -1,0 +1,194 @@
+//! What each event changes. Decides nothing about processes: that is the
+//! lifecycle's.
+
+use std::sync::Arc;
+
+use karman_api::mesos::v1::TaskStatus;
+use karman_api::mesos::v1::task_status::Reason;
+
+use super::status;
+use super::{COMPLETED_MAX, Core, Event, Todo};
+use crate::checks::{self, Checker};
+use crate::lifecycle::{self, Effect, Phase, StopCause};
+use crate::meta::{Line, Write};
+use crate::probe::{self, Kind, Surroundings};
+
+/// Updates of one task after which its checkpoint may be worth a rewrite.
+const LINES_MAX: usize = 64;
+
+impl Core {
+    pub(super) fn apply(&mut self, now_ms: u64, event: Event, todo: &mut Todo) {
+        match event {
+            Event::Session(change) => self.session(now_ms, change, todo),
+            Event::Container { container_id, event } => {
+                self.container(now_ms, &container_id, event, todo);
+            }
+            Event::Running { container_id, shim_pid, task_pid } => {
+                if let Some(entry) = self.containers.get_mut(&container_id) {
+                    let view = entry.view_mut();
+                    (view.shim_pid, view.task_pid) = (Some(shim_pid), Some(task_pid));
+                }
+            }
+            Event::Checked { container_id, kind, effect } => {
+                self.checked(now_ms, &container_id, kind, effect, todo);
+            }
+            Event::Tick => todo.all_updated = true,
+        }
+    }
+
+    pub(super) fn container(
+        &mut self,
+        now_ms: u64,
+        id: &str,
+        event: lifecycle::Event,
+        todo: &mut Todo,
+    ) {
+        let Some(entry) = self.containers.get_mut(id) else { return };
+        let before = entry.machine.phase();
+        let effects = entry.machine.apply(event);
+        let after = entry.machine.phase();
+        let mut reports = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Kill { grace_ms } => {
+                    entry.stop.cancel();
+                    todo.kills.push((entry.run.clone(), grace_ms));
+                }
+                Effect::Report(report) => {
+                    reports.push(status::of(&self.settings, entry, report, now_ms));
+                }
+            }
+        }
+        for status in reports {
+            self.report(id, status, todo);
+        }
+        self.moved(now_ms, id, before, after, todo);
+    }
+
+    /// After the phase may have changed.
+    fn moved(&mut self, now_ms: u64, id: &str, before: Phase, after: Phase, todo: &mut Todo) {
+        if before < Phase::Running && after == Phase::Running {
+            self.start_checks(id, now_ms, None);
+        }
+        let Some(entry) = self.containers.get(id) else { return };
+        if after >= Phase::Killing {
+            // A task that is being ended is not asked how it is.
+            entry.over.cancel();
+        }
+        if before < Phase::Terminal && after == Phase::Terminal {
+            self.used = self.used.saturating_sub(&entry.resources);
+            self.settle(id, todo);
+        }
+    }
+
+    /// Keeps an update and has it delivered.
+    pub(super) fn report(&mut self, id: &str, status: TaskStatus, todo: &mut Todo) {
+        let Some(entry) = self.containers.get_mut(id) else { return };
+        entry.view_mut().push(status.clone());
+        if entry.silent {
+            return;
+        }
+        todo.write(&entry.run, Write::Line(Line::Status(Box::new(status.clone()))));
+        entry.updates.push(status);
+        entry.lines += 1;
+        if entry.lines > LINES_MAX {
+            entry.lines = 0;
+            let remembered =
+                entry.updates.remembered().map(|(status, done)| (status.clone(), done)).collect();
+            todo.write(&entry.run, Write::Compact(remembered));
+        }
+        todo.updated.insert(id.to_owned());
+    }
+
+    /// Forgets a container that has ended and of which everything was heard.
+    pub(super) fn settle(&mut self, id: &str, todo: &mut Todo) {
+        let Some(entry) = self.containers.get(id) else { return };
+        if entry.machine.phase() != Phase::Terminal
+            || !(entry.silent || entry.updates.is_delivered())
+        {
+            return;
+        }
+        let Some(entry) = self.containers.remove(id) else { return };
+        todo.write(&entry.run, Write::Forget);
+        todo.updated.remove(id);
+        if self.by_task.get(&entry.key()).is_some_and(|container| container == id) {
+            self.by_task.remove(&entry.key());
+        }
+        if self.completed.len() >= COMPLETED_MAX {
+            self.completed.pop_front();
+        }
+        self.completed.push_back(Arc::clone(&entry.view));
+        let framework = &entry.record.framework_id;
+        if !self.by_task.keys().any(|(other, _)| other == framework) {
+            self.frameworks.remove(framework);
+            crate::meta::forget_framework(&self.settings.meta(&entry.record.agent_id), framework);
+        }
+    }
+
+    /// Starts the checks of a task that runs; `restored` is what an earlier
+    /// process of this agent knew of its health.
+    pub(super) fn start_checks(&mut self, id: &str, now_ms: u64, restored: Option<Option<bool>>) {
+        let Some(entry) = self.containers.get(id) else { return };
+        let task = &entry.record.task;
+        let specs = [
+            (Kind::Health, task.health_check.as_ref().and_then(checks::health)),
+            (Kind::Check, task.check.as_ref().and_then(checks::check)),
+        ];
+        for (kind, spec) in specs {
+            let Some(spec) = spec else { continue };
+            let checker = match restored {
+                None => Checker::new(spec, now_ms),
+                Some(healthy) => {
+                    let started_ms = entry.view.running_ms().unwrap_or(now_ms);
+                    Checker::restored(spec, started_ms, now_ms, healthy)
+                }
+            };
+            let plan = entry.plan.as_ref();
+            let surroundings = Surroundings {
+                sandbox: entry.record.sandbox.clone(),
+                environment: plan.map(|plan| plan.environment.clone()).unwrap_or_default(),
+                user: plan.and_then(|plan| plan.user.clone()),
+            };
+            let (events, over) = (self.events.clone(), entry.over.clone());
+            self.tasks.spawn(
+                "check",
+                probe::run(id.to_owned(), kind, checker, surroundings, events, over),
+            );
+        }
+    }
+
+    fn checked(
+        &mut self,
+        now_ms: u64,
+        id: &str,
+        kind: Kind,
+        effect: checks::Effect,
+        todo: &mut Todo,
+    ) {
+        let Some(entry) = self.containers.get_mut(id) else { return };
+        if entry.machine.phase() != Phase::Running {
+            return;
+        }
+        let reason = match (kind, effect) {
+            (_, checks::Effect::Kill) => {
+                let event = lifecycle::Event::Stop {
+                    cause: StopCause::Unhealthy,
+                    grace_ms: entry.grace_ms(),
+                };
+                self.container(now_ms, id, event, todo);
+                return;
+            }
+            (_, checks::Effect::Health { healthy }) => {
+                entry.view_mut().healthy = Some(healthy);
+                Reason::TaskHealthCheckStatusUpdated
+            }
+            (_, checks::Effect::Answer(answer)) => {
+                let info = entry.record.task.check.clone().unwrap_or_default();
+                entry.view_mut().check = Some(status::check(&info, answer));
+                Reason::TaskCheckStatusUpdated
+            }
+        };
+        let status = status::checked(&self.settings, entry, reason, now_ms);
+        self.report(id, status, todo);
+    }
+}

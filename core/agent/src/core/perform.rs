@@ -1,0 +1,175 @@
+//! Does what a batch of events asks for: the disk first, then everything that
+//! others can see.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
+use karman_api::mesos::v1::FrameworkId;
+use karman_api::session::{AgentMessage, StatusUpdate, agent_message};
+use karman_rt::time::now_ms;
+use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::sync::mpsc::error::TrySendError;
+use tracing::{error, warn};
+
+use super::{Core, Entry, Event, Membership, Todo};
+use crate::driver::blocking;
+use crate::lifecycle::{self, Ended};
+use crate::meta::{self, Write};
+use crate::shim::records::{Claim, Kill, RunDir, Stored};
+use crate::{disk, process};
+
+/// Checkpoints written at the same time; the file system makes their
+/// journal writes one.
+const WRITERS: usize = 16;
+
+impl Core {
+    pub(super) async fn perform(&mut self, todo: Todo) {
+        let Todo {
+            registered,
+            writes,
+            frameworks,
+            launches,
+            watches,
+            events,
+            kills,
+            updated,
+            all_updated,
+        } = todo;
+        if let Some(agent_id) = &registered {
+            self.remember(agent_id).await;
+        }
+        for (id, framework) in frameworks {
+            self.save_framework(&id, framework).await;
+        }
+        let failed = write_all(writes).await;
+        for (job, plan) in launches {
+            match failed.get(job.run.path()) {
+                None => self.driver.launch(job, plan),
+                Some(reason) => {
+                    let ended = Ended::Unrecorded {
+                        reason: format!("cannot write the checkpoint of the task: {reason}"),
+                    };
+                    self.later(Event::Container {
+                        container_id: job.container_id,
+                        event: lifecycle::Event::Ended(ended),
+                    });
+                }
+            }
+        }
+        for job in watches {
+            self.driver.watch(job);
+        }
+        for event in events {
+            self.later(event);
+        }
+        for (run, grace_ms) in kills {
+            kill(run, grace_ms).await;
+        }
+        self.deliver(updated.into_iter().collect(), all_updated);
+        if let Some(agent_id) = registered {
+            self.membership.send_replace(Membership::Registered { agent_id });
+        }
+    }
+
+    /// The loop must not wait for room in its own queue.
+    fn later(&self, event: Event) {
+        let events = self.events.clone();
+        self.tasks.spawn("event", async move {
+            let _stopping = events.send(event).await;
+        });
+    }
+
+    async fn remember(&self, agent_id: &str) {
+        let (work_dir, id) = (self.settings.work_dir.clone(), agent_id.to_owned());
+        if let Err(error) = blocking(move || meta::save_agent_id(&work_dir, &id)).await {
+            error!(agent_id, error = error.to_string(), "cannot remember the id of this agent");
+        }
+    }
+
+    async fn save_framework(&self, id: &str, framework: Arc<karman_api::mesos::v1::FrameworkInfo>) {
+        let Some(agent_id) = &self.agent_id else { return };
+        let (meta, owned) = (self.settings.meta(agent_id), id.to_owned());
+        if let Err(error) = blocking(move || meta::save_framework(&meta, &owned, &framework)).await
+        {
+            error!(
+                framework_id = id,
+                error = error.to_string(),
+                "cannot write the checkpoint of a framework"
+            );
+        }
+    }
+
+    /// Sends the updates that are due.
+    fn deliver(&mut self, updated: Vec<String>, all: bool) {
+        let Some(outgoing) = &self.outgoing else { return };
+        let now_ms = now_ms();
+        let ids = if all { self.containers.keys().cloned().collect() } else { updated };
+        for id in ids {
+            let Some(entry) = self.containers.get_mut(&id) else { continue };
+            let Some(message) = next_update(entry, now_ms) else { continue };
+            match outgoing.try_send(message) {
+                Ok(()) => {}
+                Err(TrySendError::Full(_)) => entry.updates.reconnected(),
+                Err(TrySendError::Closed(_)) => {
+                    entry.updates.reconnected();
+                    self.outgoing = None;
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn next_update(entry: &mut Entry, now_ms: u64) -> Option<AgentMessage> {
+    if entry.silent {
+        return None;
+    }
+    let status = entry.updates.due(now_ms)?.clone();
+    let update = StatusUpdate {
+        framework_id: Some(FrameworkId { value: entry.record.framework_id.clone() }),
+        status: Some(status),
+        latest: entry.updates.latest().cloned(),
+    };
+    Some(AgentMessage { body: Some(agent_message::Body::Status(update)) })
+}
+
+/// Writes checkpoints, those of different containers at the same time; the
+/// run folders where it failed, and why.
+async fn write_all(writes: BTreeMap<PathBuf, (RunDir, Vec<Write>)>) -> BTreeMap<PathBuf, String> {
+    let jobs = writes.into_iter().map(|(path, (run, changes))| async move {
+        let result =
+            blocking(move || changes.iter().try_for_each(|change| meta::write(&run, change))).await;
+        result.err().map(|error: io::Error| (path, error.to_string()))
+    });
+    let failed: Vec<_> = futures::stream::iter(jobs).buffer_unordered(WRITERS).collect().await;
+    let failed: BTreeMap<_, _> = failed.into_iter().flatten().collect();
+    for (path, error) in &failed {
+        // What was to be remembered is still told; only a restart would
+        // forget it.
+        error!(folder = %path.display(), error, "cannot write a checkpoint");
+    }
+    failed
+}
+
+/// Leaves word for the shim and wakes it. One that starts later finds it.
+async fn kill(run: RunDir, grace_ms: u64) {
+    let path = run.path().to_owned();
+    let done = blocking(move || {
+        disk::write_json(&run.kill(), &Stored::V1(Kill { grace_ms }))?;
+        let Ok(bytes) = fs::read(run.claim()) else { return Ok(()) };
+        let Stored::V1(Claim { shim }) = serde_json::from_slice(&bytes)?;
+        let Some(pid) = process::pid(shim.pid) else { return Ok(()) };
+        let Ok(file) = pidfd_open(pid, PidfdFlags::empty()) else { return Ok(()) };
+        if shim.exists() {
+            pidfd_send_signal(&file, Signal::TERM)?;
+        }
+        Ok::<(), io::Error>(())
+    });
+    if let Err(error) = done.await {
+        warn!(folder = %path.display(), error = error.to_string(), "cannot ask a shim to end its task");
+    }
+}

@@ -1,0 +1,239 @@
+//! Checkpoints: what an agent must know again after a restart.
+//!
+//! ```text
+//! meta/boot_id
+//! meta/slaves/latest -> <agent id>
+//! meta/slaves/<agent id>/frameworks/<framework id>.json
+//! meta/slaves/<agent id>/runs/<container id>/task.json      what was launched
+//!                                           /updates.jsonl  what was reported
+//!                                           /…              the shim's records
+//! ```
+
+use std::collections::BTreeMap;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use karman_api::mesos::v1::{FrameworkInfo, TaskInfo, TaskStatus};
+use serde::{Deserialize, Serialize};
+use tracing::warn;
+
+use crate::disk;
+use crate::shim::records::{RunDir, Stored};
+
+/// Updates of one task beyond this are rewritten without what is settled.
+const UPDATES_BYTES_MAX: u64 = 64 * 1024;
+
+/// What was launched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    pub(crate) agent_id: String,
+    pub(crate) framework_id: String,
+    pub(crate) container_id: String,
+    pub(crate) sandbox: PathBuf,
+    pub(crate) launched_ms: u64,
+    pub(crate) task: TaskInfo,
+}
+
+/// One line of `updates.jsonl`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Line {
+    Status(Box<TaskStatus>),
+    /// The first that was not acknowledged yet was.
+    Acknowledged,
+}
+
+/// One change of the checkpoints of a container.
+#[derive(Clone, Debug)]
+pub(crate) enum Write {
+    Create(Box<Record>),
+    Line(Line),
+    /// Rewrites the updates if there are many; the flag says acknowledged.
+    Compact(Vec<(TaskStatus, bool)>),
+    Forget,
+}
+
+fn task_file(run: &RunDir) -> PathBuf {
+    run.path().join("task.json")
+}
+
+fn updates_file(run: &RunDir) -> PathBuf {
+    run.path().join("updates.jsonl")
+}
+
+/// Makes one change; returns once it is durable.
+pub(crate) fn write(run: &RunDir, change: &Write) -> io::Result<()> {
+    match change {
+        Write::Create(record) => {
+            fs::create_dir_all(run.path())?;
+            disk::write_json(&task_file(run), &Stored::V1(record))?;
+            run.path().parent().map_or(Ok(()), disk::sync_dir)
+        }
+        Write::Line(line @ Line::Status(_)) => {
+            disk::append_line(&updates_file(run), &serde_json::to_vec(&Stored::V1(line))?)
+        }
+        // Lost, it is asked for again.
+        Write::Line(Line::Acknowledged) => {
+            let mut line = serde_json::to_vec(&Stored::V1(Line::Acknowledged))?;
+            line.push(b'\n');
+            OpenOptions::new().append(true).open(updates_file(run))?.write_all(&line)
+        }
+        Write::Compact(remembered) => compact(run, remembered),
+        Write::Forget => fs::remove_dir_all(run.path()),
+    }
+}
+
+fn compact(run: &RunDir, remembered: &[(TaskStatus, bool)]) -> io::Result<()> {
+    let path = updates_file(run);
+    if fs::metadata(&path).map_or(0, |data| data.len()) <= UPDATES_BYTES_MAX {
+        return Ok(());
+    }
+    rewrite(&path, remembered)
+}
+
+fn rewrite(path: &Path, remembered: &[(TaskStatus, bool)]) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    for (status, acknowledged) in remembered {
+        serde_json::to_writer(&mut bytes, &Stored::V1(Line::Status(Box::new(status.clone()))))?;
+        bytes.push(b'\n');
+        if *acknowledged {
+            serde_json::to_writer(&mut bytes, &Stored::V1(Line::Acknowledged))?;
+            bytes.push(b'\n');
+        }
+    }
+    disk::write_atomic(path, &bytes)
+}
+
+/// A container as the checkpoints have it.
+#[derive(Debug)]
+pub(crate) struct Found {
+    pub(crate) record: Record,
+    /// In order; the flag says acknowledged.
+    pub(crate) updates: Vec<(TaskStatus, bool)>,
+}
+
+/// Everything that an agent of this id left. What cannot be understood is set
+/// aside with a warning and loses one task, not all.
+pub(crate) fn load_runs(meta: &Path) -> io::Result<Vec<Found>> {
+    let mut found = Vec::new();
+    for path in entries(&meta.join("runs"))? {
+        if path.extension().is_some_and(|extension| extension == "corrupt") {
+            continue;
+        }
+        let run = RunDir::new(&path);
+        match disk::read_json::<Stored<Record>>(&task_file(&run))? {
+            Some(record) => found.push(Found {
+                record: record.newest(),
+                updates: load_updates(&updates_file(&run))?,
+            }),
+            None => {
+                let aside = disk::quarantine(&path)?;
+                warn!(folder = %path.display(), aside = %aside.display(), "task checkpoint set aside");
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn load_updates(path: &Path) -> io::Result<Vec<(TaskStatus, bool)>> {
+    let Some(bytes) = disk::read_optional(path)? else { return Ok(Vec::new()) };
+    let mut updates: Vec<(TaskStatus, bool)> = Vec::new();
+    let mut torn = false;
+    for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        match serde_json::from_slice::<Stored<Line>>(line).map(Stored::newest) {
+            Ok(Line::Status(status)) => updates.push((*status, false)),
+            Ok(Line::Acknowledged) => {
+                if let Some(first) = updates.iter_mut().find(|(_, acknowledged)| !acknowledged) {
+                    first.1 = true;
+                }
+            }
+            Err(_) => torn = true,
+        }
+    }
+    if torn || (!bytes.is_empty() && !bytes.ends_with(b"\n")) {
+        let aside = disk::quarantine(path)?;
+        warn!(file = %path.display(), aside = %aside.display(), "damaged updates set aside; what could be read is kept");
+        rewrite(path, &updates)?;
+    }
+    Ok(updates)
+}
+
+/// The checkpoint folders of every id that this agent ever had.
+pub(crate) fn agents(work_dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let all = entries(&work_dir.join("meta/slaves"))?;
+    Ok(all.into_iter().filter(|path| !path.is_symlink() && path.is_dir()).collect())
+}
+
+pub(crate) fn load_frameworks(meta: &Path) -> io::Result<BTreeMap<String, FrameworkInfo>> {
+    let mut found = BTreeMap::new();
+    for path in entries(&meta.join("frameworks"))? {
+        if path.extension().is_none_or(|extension| extension != "json") {
+            continue;
+        }
+        if let Some(framework) = disk::read_json::<Stored<FrameworkInfo>>(&path)? {
+            let framework = framework.newest();
+            let id = framework.id.as_ref().map(|id| id.value.clone()).unwrap_or_default();
+            found.insert(id, framework);
+        }
+    }
+    Ok(found)
+}
+
+pub(crate) fn save_framework(meta: &Path, id: &str, framework: &FrameworkInfo) -> io::Result<()> {
+    let folder = meta.join("frameworks");
+    fs::create_dir_all(&folder)?;
+    disk::write_json(&folder.join(format!("{id}.json")), &Stored::V1(framework))
+}
+
+pub(crate) fn forget_framework(meta: &Path, id: &str) {
+    // Absent already: as wanted.
+    let _ignored = fs::remove_file(meta.join("frameworks").join(format!("{id}.json")));
+}
+
+/// The id that a master gave this work folder, if any did.
+pub(crate) fn load_agent_id(work_dir: &Path) -> Option<String> {
+    let target = fs::read_link(work_dir.join("meta/slaves/latest")).ok()?;
+    target.to_str().map(ToOwned::to_owned).filter(|id| !id.is_empty())
+}
+
+pub(crate) fn save_agent_id(work_dir: &Path, id: &str) -> io::Result<()> {
+    let slaves = work_dir.join("meta/slaves");
+    fs::create_dir_all(slaves.join(id).join("runs"))?;
+    relink(&slaves, id)?;
+    disk::sync_dir(&slaves)
+}
+
+/// Points `latest` at `target`, at no time at nothing.
+pub(crate) fn relink(folder: &Path, target: &str) -> io::Result<()> {
+    let temporary = folder.join(format!("latest.{target}"));
+    let _absent = fs::remove_file(&temporary);
+    symlink(target, &temporary)?;
+    fs::rename(&temporary, folder.join("latest"))
+}
+
+/// The boot that the checkpoints were written in, if any.
+pub(crate) fn load_boot_id(work_dir: &Path) -> io::Result<Option<String>> {
+    let bytes = disk::read_optional(&work_dir.join("meta/boot_id"))?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()))
+}
+
+pub(crate) fn save_boot_id(work_dir: &Path, boot_id: &str) -> io::Result<()> {
+    disk::write_atomic(&work_dir.join("meta/boot_id"), boot_id.as_bytes())
+}
+
+fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let listed = match fs::read_dir(folder) {
+        Ok(listed) => listed,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut paths =
+        listed.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! The agent's side of the stream to the leading master.
+//!
+//! Task: one. Inputs: messages of the master, the agent's messages. Outputs:
+//! events. It reconnects for ever, to each configured master in turn.
+
+use std::time::Duration;
+
+use karman_api::session::master_message::Body;
+use karman_api::session::session_client::SessionClient;
+use karman_api::session::{
+    AgentMessage, MasterMessage, Register, Registered, Rejected, agent_message,
+};
+use karman_rt::time::now_ms;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::transport::Endpoint;
+use tracing::{debug, info, warn};
+
+use crate::core::Event;
+
+/// Messages to the master that were not sent yet.
+const OUTGOING_MAX: usize = 4096;
+
+/// For connecting, and for the answer to the registration.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+
+/// Between two attempts; grows to the second.
+const BACKOFF_MIN: Duration = Duration::from_millis(50);
+const BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// The largest message of a master.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// What the session tells the agent.
+#[derive(Debug)]
+pub(crate) enum Change {
+    /// A connection is there: who are we?
+    Hello(oneshot::Sender<Register>),
+    Registered {
+        agent_id: String,
+        master: String,
+        outgoing: mpsc::Sender<AgentMessage>,
+    },
+    Message(Box<Body>),
+    Lost,
+    Rejected {
+        reason: String,
+    },
+}
+
+/// Why a session ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("cannot connect")]
+    Connect(#[from] tonic::transport::Error),
+    #[error("the master did not answer in time")]
+    Silent,
+    #[error("the stream broke")]
+    Broken(#[from] tonic::Status),
+    #[error("the master closed the stream")]
+    Closed,
+    #[error("the master sent something else than an answer to the registration")]
+    Protocol,
+    #[error("the master refuses this agent: {reason}")]
+    Rejected { reason: String },
+    #[error("the agent is stopping")]
+    Stopping,
+}
+
+/// Keeps a session for as long as it is polled.
+pub(crate) async fn run(masters: Vec<String>, events: mpsc::Sender<Event>) {
+    let mut backoff = BACKOFF_MIN;
+    for master in masters.iter().cycle() {
+        let mut registered = false;
+        let ended = session(master, &events, &mut registered).await;
+        if registered {
+            backoff = BACKOFF_MIN;
+            warn!(master, error = karman_rt::chain(&ended), "session lost");
+        } else {
+            debug!(master, error = karman_rt::chain(&ended), "no session");
+        }
+        if let Ended::Rejected { reason } = &ended {
+            warn!(master, reason, "agent refused");
+            backoff = BACKOFF_MAX;
+            let _stopping =
+                events.send(Event::Session(Change::Rejected { reason: reason.clone() })).await;
+        }
+        if matches!(ended, Ended::Stopping)
+            || events.send(Event::Session(Change::Lost)).await.is_err()
+        {
+            return;
+        }
+        tokio::time::sleep(jittered(backoff)).await;
+        backoff = (backoff * 2).min(BACKOFF_MAX);
+    }
+}
+
+/// So that a thousand agents do not come back in the same instant: between
+/// half and the whole.
+fn jittered(backoff: Duration) -> Duration {
+    let (random, _) = uuid::Uuid::new_v4().as_u64_pair();
+    let permille = u32::try_from(random % 500).unwrap_or(0);
+    backoff / 2 + backoff * permille / 1000
+}
+
+async fn session(master: &str, events: &mpsc::Sender<Event>, registered: &mut bool) -> Ended {
+    match try_session(master, events, registered).await {
+        Ok(never) => match never {},
+        Err(ended) => ended,
+    }
+}
+
+async fn try_session(
+    master: &str,
+    events: &mpsc::Sender<Event>,
+    registered: &mut bool,
+) -> Result<std::convert::Infallible, Ended> {
+    let endpoint =
+        Endpoint::from_shared(master.to_owned())?.connect_timeout(ANSWER_MAX).tcp_nodelay(true);
+    let mut client =
+        SessionClient::new(endpoint.connect().await?).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let (ask, answer) = oneshot::channel();
+    events.send(Event::Session(Change::Hello(ask))).await.map_err(|_| Ended::Stopping)?;
+    let register = answer.await.map_err(|_| Ended::Stopping)?;
+
+    let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
+    let first = AgentMessage { body: Some(agent_message::Body::Register(register)) };
+    outgoing.send(first).await.map_err(|_| Ended::Stopping)?;
+    let open = client.open(ReceiverStream::new(messages));
+    let mut incoming = timeout(ANSWER_MAX, open).await.map_err(|_| Ended::Silent)??.into_inner();
+
+    let answer = timeout(ANSWER_MAX, incoming.message())
+        .await
+        .map_err(|_| Ended::Silent)??
+        .ok_or(Ended::Closed)?;
+    let RegisteredParts { agent_id, ping_timeout_ms } = answered(answer)?;
+    *registered = true;
+    info!(master, agent_id = agent_id.value, "registered");
+    let change = Change::Registered {
+        agent_id: agent_id.value,
+        master: master.to_owned(),
+        outgoing: outgoing.clone(),
+    };
+    events.send(Event::Session(change)).await.map_err(|_| Ended::Stopping)?;
+    let silence_max = Duration::from_millis(ping_timeout_ms.max(1));
+    let mut pinged_ms = now_ms();
+    loop {
+        let message =
+            timeout(silence_max, incoming.message()).await.map_err(|_| Ended::Silent)??;
+        let MasterMessage { body } = message.ok_or(Ended::Closed)?;
+        // Other messages do not prove that our own still arrive.
+        if now_ms().saturating_sub(pinged_ms) > ping_timeout_ms.max(1) * 2 {
+            return Err(Ended::Silent);
+        }
+        match body {
+            Some(Body::Ping(_)) => {
+                pinged_ms = now_ms();
+                let pong =
+                    AgentMessage { body: Some(agent_message::Body::Pong(Default::default())) };
+                outgoing.send(pong).await.map_err(|_| Ended::Closed)?;
+            }
+            Some(body) => {
+                events
+                    .send(Event::Session(Change::Message(Box::new(body))))
+                    .await
+                    .map_err(|_| Ended::Stopping)?;
+            }
+            // From a newer master: not for us.
+            None => {}
+        }
+    }
+}
+
+fn answered(message: MasterMessage) -> Result<RegisteredParts, Ended> {
+    match message.body {
+        Some(Body::Registered(Registered {
+            agent_id: Some(agent_id),
+            master_id,
+            ping_timeout_ms,
+        })) => Ok(RegisteredParts { agent_id, ping_timeout_ms }),
+        Some(Body::Rejected(Rejected { reason })) => Err(Ended::Rejected { reason }),
+        _ => Err(Ended::Protocol),
+    }
+}
+
+/// An answer with everything in it.
+struct RegisteredParts {
+    agent_id: karman_api::mesos::v1::AgentId,
+    ping_timeout_ms: u64,
+}

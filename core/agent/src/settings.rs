@@ -1,0 +1,87 @@
+//! What stays the same while an agent runs.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use karman_api::convert::{Format, attributes_to_wire, resources_to_wire};
+use karman_api::mesos::v1::agent_info::{Capability, capability};
+use karman_api::mesos::v1::{AgentId, AgentInfo};
+use karman_model::attribute::Attributes;
+use karman_model::resource::Resources;
+
+use crate::cgroup::Hierarchy;
+use crate::shim::records::RunDir;
+
+/// Where commands are searched if the agent itself has no `PATH`.
+const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) work_dir: PathBuf,
+    pub(crate) hostname: String,
+    pub(crate) ip: IpAddr,
+    pub(crate) port: u16,
+    pub(crate) resources: Resources,
+    pub(crate) attributes: Attributes,
+    pub(crate) shim: PathBuf,
+    pub(crate) version: &'static str,
+    pub(crate) boot_id: String,
+    pub(crate) hierarchy: Option<Hierarchy>,
+    /// Whether this process may become other users.
+    pub(crate) root: bool,
+    /// The `PATH` of tasks that set none.
+    pub(crate) path: String,
+    pub(crate) started_ms: u64,
+}
+
+impl Settings {
+    pub(crate) fn path_of_agent() -> String {
+        std::env::var("PATH")
+            .ok()
+            .filter(|path| !path.is_empty())
+            .unwrap_or_else(|| PATH_DEFAULT.into())
+    }
+
+    /// Where this agent answers.
+    pub(crate) fn endpoint(&self) -> String {
+        std::net::SocketAddr::new(self.ip, self.port).to_string()
+    }
+
+    /// In the notation of the original's actors.
+    pub(crate) fn pid(&self) -> String {
+        format!("slave(1)@{}", self.endpoint())
+    }
+
+    pub(crate) fn agent_info(&self, id: Option<&str>) -> AgentInfo {
+        AgentInfo {
+            hostname: self.hostname.clone(),
+            port: Some(i32::from(self.port)),
+            resources: resources_to_wire(&self.resources, Format::Refined),
+            attributes: attributes_to_wire(&self.attributes),
+            id: id.map(|value| AgentId { value: value.to_owned() }),
+            domain: None,
+        }
+    }
+
+    pub(crate) fn capabilities() -> Vec<Capability> {
+        use capability::Type;
+        [
+            Type::MultiRole,
+            Type::HierarchicalRole,
+            Type::ReservationRefinement,
+            Type::TaskResourceLimits,
+        ]
+        .map(|kind| Capability { r#type: Some(kind.into()) })
+        .to_vec()
+    }
+
+    /// Checkpoints of one agent id.
+    pub(crate) fn meta(&self, agent_id: &str) -> PathBuf {
+        self.work_dir.join("meta/slaves").join(agent_id)
+    }
+
+    /// The checkpoints of one container.
+    pub(crate) fn run_dir(&self, agent_id: &str, container_id: &str) -> RunDir {
+        RunDir::new(self.meta(agent_id).join("runs").join(container_id))
+    }
+}

@@ -1,0 +1,88 @@
+//! What the agent shows of itself: immutable, replaced after each change.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use karman_api::mesos::v1::{CheckStatusInfo, FrameworkInfo, TaskState, TaskStatus};
+
+use crate::cgroup::Group;
+use crate::meta::Record;
+
+/// One container.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) record: Arc<Record>,
+    pub(crate) framework: Arc<FrameworkInfo>,
+    pub(crate) group: Option<Group>,
+    /// The newest update of each state, in order.
+    pub(crate) statuses: Vec<TaskStatus>,
+    pub(crate) healthy: Option<bool>,
+    pub(crate) check: Option<CheckStatusInfo>,
+    pub(crate) shim_pid: Option<u32>,
+    pub(crate) task_pid: Option<u32>,
+    running_ms: Option<u64>,
+}
+
+/// The whole agent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Snapshot {
+    pub(crate) agent_id: Option<String>,
+    /// The session URL of the master, while registered.
+    pub(crate) master: Option<String>,
+    pub(crate) registered_ms: Option<u64>,
+    pub(crate) frameworks: BTreeMap<String, Arc<FrameworkInfo>>,
+    /// By container id; not forgotten yet.
+    pub(crate) containers: BTreeMap<String, Arc<View>>,
+    /// Forgotten, oldest first.
+    pub(crate) completed: VecDeque<Arc<View>>,
+}
+
+impl View {
+    pub(crate) fn new(
+        record: Arc<Record>,
+        framework: Arc<FrameworkInfo>,
+        group: Option<Group>,
+    ) -> Self {
+        Self {
+            record,
+            framework,
+            group,
+            statuses: Vec::new(),
+            healthy: None,
+            check: None,
+            shim_pid: None,
+            task_pid: None,
+            running_ms: None,
+        }
+    }
+
+    pub(crate) fn push(&mut self, status: TaskStatus) {
+        self.healthy = status.healthy.or(self.healthy);
+        if status.check_status.is_some() {
+            self.check.clone_from(&status.check_status);
+        }
+        if status.state() == TaskState::TaskRunning && self.running_ms.is_none() {
+            self.running_ms = status.timestamp.map(millis);
+        }
+        self.statuses.retain(|other| other.state != status.state);
+        self.statuses.push(status);
+    }
+
+    /// When it was first said to run.
+    pub(crate) fn running_ms(&self) -> Option<u64> {
+        self.running_ms
+    }
+
+    pub(crate) fn state(&self) -> TaskState {
+        self.statuses.last().map_or(TaskState::TaskStaging, TaskStatus::state)
+    }
+
+    pub(crate) fn task_id(&self) -> &str {
+        &self.record.task.task_id.value
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "seconds since 1970")]
+fn millis(seconds: f64) -> u64 {
+    (seconds.max(0.0) * 1000.0) as u64
+}
