@@ -42,6 +42,8 @@ pub enum Error {
     Orchestrator(#[from] karman_orchestrator::StartError),
     #[error("DNS did not start")]
     Dns(#[from] karman_dns::StartError),
+    #[error("the catalog did not start")]
+    Catalog(#[from] karman_catalog::StartError),
     #[error("the gateway did not start")]
     Gateway(#[from] karman_gateway::StartError),
 }
@@ -61,7 +63,7 @@ pub(super) async fn start(
         agents,
         marathon,
         metronome,
-        catalog: _catalog,
+        catalog,
         dns_udp,
         dns_tcp,
         dns_http,
@@ -105,6 +107,11 @@ pub(super) async fn start(
         },
         async { karman_orchestrator::start(orchestrator, tasks).await.map_err(Error::from) },
         async { karman_dns::start(dns, tasks).await.map_err(Error::from) },
+        async {
+            karman_catalog::start(karman_catalog::Config { http: catalog, version: VERSION }, tasks)
+                .await
+                .map_err(Error::from)
+        },
     )?;
     karman_gateway::start(gateway_config(settings, data_dir, gateway, urls, store)?, tasks).await?;
     Ok(())
