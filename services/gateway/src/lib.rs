@@ -1,11 +1,28 @@
 //! The front door: identity, routing, system APIs, dashboard.
 
+mod answer;
+mod cluster;
+mod front;
+pub mod identity;
+pub mod policy;
+mod proxy;
+pub mod route;
+mod system;
+
 use std::fmt;
 use std::sync::Arc;
 
+use axum::Router;
+use axum::extract::Request;
 use karman_rt::Tasks;
 use karman_store::Store;
 use tokio::net::TcpListener;
+
+use crate::cluster::Cluster;
+use crate::front::{Front, Urls};
+use crate::identity::Identity;
+use crate::proxy::Proxy;
+use crate::system::About;
 
 /// What the gateway needs to know. URLs are bases without a slash at the end.
 #[derive(Debug)]
@@ -59,23 +76,53 @@ impl fmt::Debug for Password {
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("cannot read or write the users in the store")]
-    Store(#[from] karman_store::Error),
+    #[error("sign-in cannot be set up")]
+    Identity(#[from] identity::OpenError),
+    #[error("the gateway's own address cannot be read")]
+    Address(#[source] std::io::Error),
 }
 
 /// Serves until `tasks` stop; returns once requests are answered.
 pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
-    let auth = matches!(config.auth, Auth::Local(_));
-    let dashboard = karman_dashboard::router(
-        karman_dashboard::Config {
-            master: config.master,
-            marathon: config.marathon,
-            cluster_name: config.cluster_name,
-            version: config.version,
-            auth,
-        },
-        tasks,
-    );
-    karman_rt::http::serve("gateway", config.http, dashboard, tasks);
+    let Config {
+        http,
+        master,
+        marathon,
+        metronome,
+        catalog,
+        dns_http,
+        cluster_id,
+        cluster_name,
+        auth,
+        store,
+        version,
+    } = config;
+    let identity = match auth {
+        Auth::Off => None,
+        Auth::Local(superuser) => Some(Identity::open(store, &superuser).await?),
+    };
+    let auth = identity.is_some();
+    let dashboard = karman_dashboard::Config {
+        master: master.clone(),
+        marathon: marathon.clone(),
+        cluster_name,
+        version,
+        auth,
+    };
+    let ip = http.local_addr().map_err(StartError::Address)?.ip().to_string();
+    let front = Arc::new(Front {
+        cluster: Cluster::new(master.clone(), marathon.clone()),
+        urls: Urls { master, marathon, metronome, catalog, dns_http },
+        about: About { cluster_id, version, ip },
+        proxy: Proxy::new(),
+        identity,
+        dashboard: karman_dashboard::router(dashboard, tasks),
+    });
+    let router =
+        Router::new().fallback(move |request: Request| front::handle(Arc::clone(&front), request));
+    karman_rt::http::serve("gateway", http, router, tasks);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
