@@ -13,6 +13,7 @@ pub mod checks;
 mod core;
 mod disk;
 mod driver;
+mod files;
 mod gc;
 mod http;
 pub mod lifecycle;

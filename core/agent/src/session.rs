@@ -176,7 +176,7 @@ fn answered(message: MasterMessage) -> Result<RegisteredParts, Ended> {
     match message.body {
         Some(Body::Registered(Registered {
             agent_id: Some(agent_id),
-            master_id,
+            master_id: _,
             ping_timeout_ms,
         })) => Ok(RegisteredParts { agent_id, ping_timeout_ms }),
         Some(Body::Rejected(Rejected { reason })) => Err(Ended::Rejected { reason }),

@@ -4,7 +4,6 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use karman_api::convert::{Format, attributes_to_wire, resources_to_wire};
-use karman_api::mesos::v1::agent_info::{Capability, capability};
 use karman_api::mesos::v1::{AgentId, AgentInfo};
 use karman_model::attribute::Attributes;
 use karman_model::resource::Resources;
@@ -63,16 +62,29 @@ impl Settings {
         }
     }
 
-    pub(crate) fn capabilities() -> Vec<Capability> {
-        use capability::Type;
+    /// What `/flags` shows.
+    pub(crate) fn flags(&self) -> serde_json::Map<String, serde_json::Value> {
+        let text = |text: String| serde_json::Value::String(text);
         [
-            Type::MultiRole,
-            Type::HierarchicalRole,
-            Type::ReservationRefinement,
-            Type::TaskResourceLimits,
+            ("attributes", self.attributes.to_string()),
+            ("hostname", self.hostname.clone()),
+            ("ip", self.ip.to_string()),
+            (
+                "isolation",
+                if self.hierarchy.is_some() {
+                    "cgroups/cpu,cgroups/mem".into()
+                } else {
+                    String::new()
+                },
+            ),
+            ("port", self.port.to_string()),
+            ("resources", self.resources.to_string()),
+            ("switch_user", self.root.to_string()),
+            ("work_dir", self.work_dir.display().to_string()),
         ]
-        .map(|kind| Capability { r#type: Some(kind.into()) })
-        .to_vec()
+        .map(|(name, value)| (name.to_owned(), text(value)))
+        .into_iter()
+        .collect()
     }
 
     /// Checkpoints of one agent id.
@@ -84,4 +96,11 @@ impl Settings {
     pub(crate) fn run_dir(&self, agent_id: &str, container_id: &str) -> RunDir {
         RunDir::new(self.meta(agent_id).join("runs").join(container_id))
     }
+}
+
+/// What this agent can do beyond the least.
+pub(crate) fn capability_names() -> [&'static str; 4] {
+    use karman_api::mesos::v1::agent_info::capability::Type;
+    [Type::MultiRole, Type::HierarchicalRole, Type::ReservationRefinement, Type::TaskResourceLimits]
+        .map(|kind| kind.as_str_name())
 }

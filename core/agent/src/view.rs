@@ -29,7 +29,6 @@ pub(crate) struct Snapshot {
     pub(crate) agent_id: Option<String>,
     /// The session URL of the master, while registered.
     pub(crate) master: Option<String>,
-    pub(crate) registered_ms: Option<u64>,
     pub(crate) frameworks: BTreeMap<String, Arc<FrameworkInfo>>,
     /// By container id; not forgotten yet.
     pub(crate) containers: BTreeMap<String, Arc<View>>,

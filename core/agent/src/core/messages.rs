@@ -28,7 +28,6 @@ impl Core {
                 }
                 self.agent_id = Some(agent_id.clone());
                 self.master = Some(master);
-                self.registered_ms = Some(now_ms);
                 self.outgoing = Some(outgoing);
                 for entry in self.containers.values_mut() {
                     entry.updates.reconnected();

@@ -13,6 +13,7 @@ mod status;
 
 pub(crate) use entry::Entry;
 pub(crate) use restore::Restored;
+pub(crate) use status::seconds;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
@@ -100,7 +101,6 @@ pub(crate) struct Core {
     completed: VecDeque<Arc<View>>,
     outgoing: Option<mpsc::Sender<AgentMessage>>,
     master: Option<String>,
-    registered_ms: Option<u64>,
     membership: watch::Sender<Membership>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// What the restored state asks for, done first.
@@ -163,7 +163,6 @@ impl Core {
             completed: VecDeque::new(),
             outgoing: None,
             master: None,
-            registered_ms: None,
             membership,
             snapshot,
             restored: Todo::default(),
@@ -198,7 +197,6 @@ impl Core {
         let snapshot = Snapshot {
             agent_id: self.agent_id.clone(),
             master: self.master.clone(),
-            registered_ms: self.registered_ms,
             frameworks: self.frameworks.clone(),
             containers: self
                 .containers

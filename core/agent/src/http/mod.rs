@@ -1,9 +1,22 @@
-//! What the agent answers over HTTP.
+//! What the agent answers over HTTP: its state, its containers, the files of
+//! sandboxes, the operator API. Served from snapshots; it changes nothing.
+
+mod error;
+mod files;
+mod metrics;
+mod operator;
+mod state;
+mod tasks;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::get;
+use axum::extract::{Query, State};
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use tokio::sync::watch;
 
 use crate::settings::Settings;
@@ -12,10 +25,71 @@ use crate::view::Snapshot;
 /// What the handlers look at.
 #[derive(Clone, Debug)]
 pub(crate) struct Shared {
-    pub(crate) settings: Arc<Settings>,
-    pub(crate) snapshots: watch::Receiver<Arc<Snapshot>>,
+    settings: Arc<Settings>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+}
+
+impl Shared {
+    fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshots.borrow())
+    }
 }
 
 pub(crate) fn router(settings: Arc<Settings>, snapshots: watch::Receiver<Arc<Snapshot>>) -> Router {
-    Router::new().route("/health", get(|| async {})).with_state(Shared { settings, snapshots })
+    let routes = routes();
+    // The name of the original's actor, as it is and as clients escape it.
+    let all =
+        routes.clone().nest("/slave(1)", routes.clone()).nest("/slave%281%29", routes.clone());
+    all.nest("/slave", routes).with_state(Shared { settings, snapshots })
+}
+
+fn routes() -> Router<Shared> {
+    let mut routes = Router::new().route("/api/v1", post(operator::call));
+    for suffix in ["", ".json"] {
+        let path = |path: &str| format!("{path}{suffix}");
+        routes = routes
+            .route(&path("/state"), get(state::state))
+            .route(&path("/containers"), get(state::containers))
+            .route(&path("/monitor/statistics"), get(state::statistics))
+            .route(&path("/flags"), get(flags))
+            .route(&path("/version"), get(version))
+            .route(&path("/metrics/snapshot"), get(metrics::snapshot))
+            .route(&path("/files/browse"), get(files::browse))
+            .route(&path("/files/read"), get(files::read))
+            .route(&path("/files/download"), get(files::download))
+            .route(&path("/files/debug"), get(files::debug));
+    }
+    routes.route("/health", get(|| async {}))
+}
+
+/// A name of a function to wrap the answer in, for pages of other origins.
+#[derive(Clone, Debug, Default, Deserialize)]
+struct Wrapped {
+    jsonp: Option<String>,
+}
+
+impl Wrapped {
+    fn json(&self, value: &impl Serialize) -> Response {
+        let body = match serde_json::to_string(value) {
+            Ok(body) => body,
+            Err(error) => {
+                return (http::StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response();
+            }
+        };
+        let safe =
+            |name: &&String| name.chars().all(|c| c.is_ascii_alphanumeric() || "._$[]".contains(c));
+        match self.jsonp.as_ref().filter(safe) {
+            Some(name) => ([(header::CONTENT_TYPE, "text/javascript")], format!("{name}({body});"))
+                .into_response(),
+            None => ([(header::CONTENT_TYPE, "application/json")], body).into_response(),
+        }
+    }
+}
+
+async fn version(State(shared): State<Shared>, Query(wrapped): Query<Wrapped>) -> Response {
+    wrapped.json(&json!({ "version": shared.settings.version }))
+}
+
+async fn flags(State(shared): State<Shared>, Query(wrapped): Query<Wrapped>) -> Response {
+    wrapped.json(&json!({ "flags": shared.settings.flags() }))
 }

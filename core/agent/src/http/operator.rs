@@ -1,0 +1,246 @@
+//! `POST /api/v1`, in both codecs.
+
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use karman_api::codec::Codec;
+use karman_api::mesos::v1::agent::call::{ListFiles, ReadFile, Type};
+use karman_api::mesos::v1::agent::response::get_containers::Container;
+use karman_api::mesos::v1::agent::response::{self, get_executors, get_frameworks};
+use karman_api::mesos::v1::agent::{self, Call};
+use karman_api::mesos::v1::{
+    ExecutorId, ExecutorInfo, FileInfo, Flag, FrameworkId, Metric, TimeInfo, VersionInfo,
+};
+use serde_json::Value;
+
+use super::error::Error;
+use super::{Shared, metrics, state, tasks};
+use crate::driver::blocking;
+use crate::files::{self, READ_BYTES_MAX};
+use crate::view::View;
+
+pub(super) async fn call(
+    State(shared): State<Shared>,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let Some(content) = header(header::CONTENT_TYPE) else {
+        return refuse(StatusCode::BAD_REQUEST, "Expecting 'Content-Type' to be present");
+    };
+    let Some(codec) = Codec::from_content_type(content) else {
+        return refuse(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "Expecting 'Content-Type' of application/json or application/x-protobuf",
+        );
+    };
+    let Some(accept) = Codec::from_accept(header(header::ACCEPT)) else {
+        return refuse(
+            StatusCode::NOT_ACCEPTABLE,
+            "Expecting 'Accept' to allow application/json or application/x-protobuf",
+        );
+    };
+    let call: Call = match codec.decode(&body) {
+        Ok(call) => call,
+        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
+    };
+    match answer(&shared, call).await {
+        Ok(Some(response)) => {
+            ([(header::CONTENT_TYPE, accept.media_type())], accept.encode(&response))
+                .into_response()
+        }
+        Ok(None) => refuse(StatusCode::NOT_IMPLEMENTED, "This agent does not support the call"),
+        Err(error) => error.into_response(),
+    }
+}
+
+fn refuse(status: StatusCode, message: &str) -> Response {
+    (status, format!("{message}\n")).into_response()
+}
+
+/// `None` for calls that are not supported.
+async fn answer(shared: &Shared, call: Call) -> Result<Option<agent::Response>, Error> {
+    let blank = |kind: response::Type| agent::Response {
+        r#type: Some(kind.into()),
+        ..agent::Response::default()
+    };
+    let settings = &shared.settings;
+    Ok(Some(match call.r#type() {
+        Type::GetHealth => agent::Response {
+            get_health: Some(response::GetHealth { healthy: true }),
+            ..blank(response::Type::GetHealth)
+        },
+        Type::GetFlags => {
+            let flag = |(name, value): (String, Value)| Flag {
+                name,
+                value: value.as_str().map(ToOwned::to_owned),
+            };
+            agent::Response {
+                get_flags: Some(response::GetFlags {
+                    flags: settings.flags().into_iter().map(flag).collect(),
+                }),
+                ..blank(response::Type::GetFlags)
+            }
+        }
+        Type::GetVersion => {
+            let version_info =
+                VersionInfo { version: settings.version.to_owned(), ..VersionInfo::default() };
+            agent::Response {
+                get_version: Some(response::GetVersion { version_info }),
+                ..blank(response::Type::GetVersion)
+            }
+        }
+        Type::GetMetrics => {
+            let metric = |(name, value): (String, Value)| Metric { name, value: value.as_f64() };
+            agent::Response {
+                get_metrics: Some(response::GetMetrics {
+                    metrics: metrics::all(shared).into_iter().map(metric).collect(),
+                }),
+                ..blank(response::Type::GetMetrics)
+            }
+        }
+        Type::ListFiles => {
+            list_files(shared, call.list_files, blank(response::Type::ListFiles)).await?
+        }
+        Type::ReadFile => {
+            read_file(shared, call.read_file, blank(response::Type::ReadFile)).await?
+        }
+        Type::GetState => agent::Response {
+            get_state: Some(response::GetState {
+                get_tasks: Some(get_tasks(shared)),
+                get_executors: Some(get_executors(shared)),
+                get_frameworks: Some(get_frameworks(shared)),
+            }),
+            ..blank(response::Type::GetState)
+        },
+        Type::GetContainers => agent::Response {
+            get_containers: Some(get_containers(shared).await),
+            ..blank(response::Type::GetContainers)
+        },
+        Type::GetFrameworks => agent::Response {
+            get_frameworks: Some(get_frameworks(shared)),
+            ..blank(response::Type::GetFrameworks)
+        },
+        Type::GetExecutors => agent::Response {
+            get_executors: Some(get_executors(shared)),
+            ..blank(response::Type::GetExecutors)
+        },
+        Type::GetTasks => agent::Response {
+            get_tasks: Some(get_tasks(shared)),
+            ..blank(response::Type::GetTasks)
+        },
+        Type::GetAgent => {
+            let agent_info = Some(settings.agent_info(shared.snapshot().agent_id.as_deref()));
+            let get_agent = response::GetAgent { agent_info, ..response::GetAgent::default() };
+            agent::Response { get_agent: Some(get_agent), ..blank(response::Type::GetAgent) }
+        }
+        _ => return Ok(None),
+    }))
+}
+
+async fn list_files(
+    shared: &Shared,
+    wanted: Option<ListFiles>,
+    blank: agent::Response,
+) -> Result<agent::Response, Error> {
+    let (roots, path) = (shared.roots(), wanted.ok_or(Error::NoPath)?.path);
+    let file_infos = blocking::<_, files::Error>(move || {
+        let file = |info: files::Info| FileInfo {
+            nlink: Some(info.nlink),
+            size: Some(info.size),
+            mtime: Some(TimeInfo { nanoseconds: info.modified_s.saturating_mul(1_000_000_000) }),
+            mode: Some(info.mode),
+            uid: Some(info.user()),
+            gid: Some(info.group()),
+            path: info.path,
+        };
+        Ok(roots.browse(&path)?.into_iter().map(file).collect())
+    });
+    Ok(agent::Response {
+        list_files: Some(response::ListFiles { file_infos: file_infos.await? }),
+        ..blank
+    })
+}
+
+async fn read_file(
+    shared: &Shared,
+    wanted: Option<ReadFile>,
+    blank: agent::Response,
+) -> Result<agent::Response, Error> {
+    let (roots, ReadFile { path, offset, length }) = (shared.roots(), wanted.ok_or(Error::NoPath)?);
+    let read = blocking::<_, files::Error>(move || {
+        roots.read(&path, offset, length.unwrap_or(READ_BYTES_MAX))
+    });
+    let (data, size) = read.await?;
+    Ok(agent::Response { read_file: Some(response::ReadFile { size, data: data.into() }), ..blank })
+}
+
+fn get_tasks(shared: &Shared) -> response::GetTasks {
+    let snapshot = shared.snapshot();
+    let mut all = response::GetTasks::default();
+    for view in snapshot.containers.values() {
+        let list = if tasks::has_ended(view) {
+            &mut all.terminated_tasks
+        } else {
+            &mut all.launched_tasks
+        };
+        list.push(tasks::operator(view));
+    }
+    all.completed_tasks = snapshot.completed.iter().map(|view| tasks::operator(view)).collect();
+    all
+}
+
+fn get_executors(shared: &Shared) -> response::GetExecutors {
+    let snapshot = shared.snapshot();
+    response::GetExecutors {
+        executors: snapshot.containers.values().map(|view| executor(view)).collect(),
+        completed_executors: snapshot.completed.iter().map(|view| executor(view)).collect(),
+    }
+}
+
+fn executor(view: &View) -> get_executors::Executor {
+    let task = &view.record.task;
+    let executor_info = ExecutorInfo {
+        executor_id: ExecutorId { value: task.task_id.value.clone() },
+        framework_id: Some(FrameworkId { value: view.record.framework_id.clone() }),
+        command: task.command.clone(),
+        resources: task.resources.clone(),
+        name: Some(format!("Command Executor (Task: {})", task.task_id.value)),
+        ..ExecutorInfo::default()
+    };
+    get_executors::Executor { executor_info }
+}
+
+fn get_frameworks(shared: &Shared) -> response::GetFrameworks {
+    let snapshot = shared.snapshot();
+    let framework = |info: &karman_api::mesos::v1::FrameworkInfo| get_frameworks::Framework {
+        framework_info: info.clone(),
+    };
+    let mut completed = std::collections::BTreeMap::new();
+    for view in &snapshot.completed {
+        if !snapshot.frameworks.contains_key(&view.record.framework_id) {
+            completed.insert(view.record.framework_id.as_str(), framework(&view.framework));
+        }
+    }
+    response::GetFrameworks {
+        frameworks: snapshot.frameworks.values().map(|info| framework(info)).collect(),
+        completed_frameworks: completed.into_values().collect(),
+    }
+}
+
+async fn get_containers(shared: &Shared) -> response::GetContainers {
+    let measured = state::measured(shared).await.into_iter();
+    let containers = measured.map(|(view, statistics)| Container {
+        framework_id: Some(FrameworkId { value: view.record.framework_id.clone() }),
+        executor_id: Some(ExecutorId { value: view.task_id().to_owned() }),
+        executor_name: Some(format!("Command Executor (Task: {})", view.task_id())),
+        container_id: karman_api::mesos::v1::ContainerId {
+            value: view.record.container_id.clone(),
+            parent: None,
+        },
+        container_status: Some(state::status(&view)),
+        resource_statistics: Some(statistics),
+    });
+    response::GetContainers { containers: containers.collect() }
+}

@@ -1,0 +1,9 @@
+//! Real processes: the shim by itself, and an agent under a master of this
+//! test's own making.
+#![cfg(test)]
+
+mod agent;
+mod files;
+mod master;
+mod shim;
+mod support;

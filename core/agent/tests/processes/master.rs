@@ -1,0 +1,274 @@
+//! A master that does what a test says.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use futures::Stream;
+use karman_agent::{Config, Started};
+use karman_api::mesos::v1::{
+    AgentId, FrameworkId, FrameworkInfo, KillPolicy, TaskId, TaskInfo, TaskState, TaskStatus,
+};
+use karman_api::session::agent_message::Body as FromAgent;
+use karman_api::session::master_message::Body as FromMaster;
+use karman_api::session::session_server::{Session, SessionServer};
+use karman_api::session::{
+    Acknowledge, AgentMessage, Kill, Launch, MasterMessage, Register, Registered, ShutdownFramework,
+};
+use karman_rt::Tasks;
+use serde_json::json;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::StreamExt as _;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tonic::{Request, Response, Status, Streaming};
+
+use crate::support::{PATIENCE, shim};
+
+pub(crate) const AGENT: &str = "A-S0";
+pub(crate) const FRAMEWORK: &str = "F-0000";
+
+type Outgoing = mpsc::Sender<Result<MasterMessage, Status>>;
+
+#[derive(Clone)]
+struct Fake {
+    incoming: mpsc::Sender<FromAgent>,
+    outgoing: Arc<Mutex<Option<Outgoing>>>,
+}
+
+#[tonic::async_trait]
+impl Session for Fake {
+    type OpenStream = Pin<Box<dyn Stream<Item = Result<MasterMessage, Status>> + Send>>;
+
+    async fn open(
+        &self,
+        request: Request<Streaming<AgentMessage>>,
+    ) -> Result<Response<Self::OpenStream>, Status> {
+        let mut stream = request.into_inner();
+        let (outgoing, messages) = mpsc::channel(1024);
+        *self.outgoing.lock().unwrap() = Some(outgoing);
+        let incoming = self.incoming.clone();
+        let pump = async move {
+            while let Some(Ok(AgentMessage { body: Some(body) })) = stream.next().await {
+                if incoming.send(body).await.is_err() {
+                    break;
+                }
+            }
+        };
+        // The answers end with the questions.
+        let pump = futures::stream::once(pump).filter_map(|()| None);
+        Ok(Response::new(Box::pin(ReceiverStream::new(messages).merge(pump))))
+    }
+}
+
+/// The master of one test, and the agent under it.
+pub(crate) struct Cluster {
+    pub(crate) work_dir: TempDir,
+    fake: Fake,
+    incoming: mpsc::Receiver<FromAgent>,
+    address: SocketAddr,
+    _server: Tasks,
+    agent: Tasks,
+    pub(crate) http: SocketAddr,
+}
+
+impl Cluster {
+    pub(crate) async fn start() -> (Self, Register) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (sender, incoming) = mpsc::channel(1024);
+        let fake = Fake { incoming: sender, outgoing: Arc::default() };
+        let server = Tasks::new();
+        let service = SessionServer::new(fake.clone());
+        server.spawn("master", async move {
+            let router = tonic::transport::Server::builder().add_service(service);
+            router.serve_with_incoming(TcpListenerStream::new(listener)).await.unwrap();
+        });
+        let work_dir = tempfile::tempdir().unwrap();
+        let mut cluster = Self {
+            work_dir,
+            fake,
+            incoming,
+            address,
+            _server: server,
+            agent: Tasks::new(),
+            http: address,
+        };
+        let register = cluster.start_agent().await;
+        (cluster, register)
+    }
+
+    /// Starts an agent on the same folder; what it registers with.
+    pub(crate) async fn start_agent(&mut self) -> Register {
+        let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        self.http = http.local_addr().unwrap();
+        let config = Config {
+            work_dir: self.work_dir.path().join("agent"),
+            hostname: "localhost".into(),
+            ip: "127.0.0.1".parse().unwrap(),
+            http,
+            masters: vec![format!("http://{}", self.address)],
+            resources: Some("cpus:4;mem:4096;disk:1000;ports:[31000-31099]".into()),
+            attributes: Some("rack:r1".into()),
+            shim: shim(),
+            version: "1.2.3",
+        };
+        self.agent = Tasks::new();
+        let tasks = self.agent.clone();
+        let registered = async {
+            let FromAgent::Register(register) = self.next().await else {
+                panic!("the first message is another")
+            };
+            self.say(FromMaster::Registered(Registered {
+                agent_id: Some(AgentId { value: AGENT.into() }),
+                master_id: "M".into(),
+                ping_timeout_ms: 60_000,
+            }))
+            .await;
+            register
+        };
+        let (started, register) = tokio::join!(karman_agent::start(config, &tasks), registered);
+        assert_eq!(started.unwrap(), Started { agent_id: AGENT.into() });
+        register
+    }
+
+    /// As if its process were killed.
+    pub(crate) async fn stop_agent(&mut self) {
+        self.agent.shutdown(PATIENCE).await.unwrap();
+        while self.incoming.try_recv().is_ok() {}
+    }
+
+    async fn next(&mut self) -> FromAgent {
+        tokio::time::timeout(PATIENCE, self.incoming.recv())
+            .await
+            .expect("the agent says something")
+            .unwrap()
+    }
+
+    pub(crate) async fn say(&self, body: FromMaster) {
+        let outgoing = self.fake.outgoing.lock().unwrap().clone().unwrap();
+        outgoing.send(Ok(MasterMessage { body: Some(body) })).await.unwrap();
+    }
+
+    pub(crate) async fn launch(&self, task: TaskInfo) {
+        self.launch_all(vec![task]).await;
+    }
+
+    pub(crate) async fn launch_all(&self, tasks: Vec<TaskInfo>) {
+        self.say(FromMaster::Launch(Launch {
+            framework: Some(framework()),
+            executor: None,
+            tasks,
+        }))
+        .await;
+    }
+
+    pub(crate) async fn kill(&self, task: &str, grace_ms: i64) {
+        let grace_period =
+            Some(karman_api::mesos::v1::DurationInfo { nanoseconds: grace_ms * 1_000_000 });
+        self.say(FromMaster::Kill(Kill {
+            framework_id: Some(FrameworkId { value: FRAMEWORK.into() }),
+            task_id: Some(TaskId { value: task.into() }),
+            kill_policy: Some(KillPolicy { grace_period }),
+        }))
+        .await;
+    }
+
+    pub(crate) async fn shut_down_framework(&self) {
+        let framework_id = Some(FrameworkId { value: FRAMEWORK.into() });
+        self.say(FromMaster::ShutdownFramework(ShutdownFramework { framework_id })).await;
+    }
+
+    /// The next update, not acknowledged.
+    pub(crate) async fn update(&mut self) -> TaskStatus {
+        loop {
+            if let FromAgent::Status(update) = self.next().await {
+                return update.status.unwrap();
+            }
+        }
+    }
+
+    pub(crate) async fn acknowledge(&self, status: &TaskStatus) {
+        self.say(FromMaster::Acknowledge(Acknowledge {
+            framework_id: Some(FrameworkId { value: FRAMEWORK.into() }),
+            task_id: Some(status.task_id.clone()),
+            uuid: status.uuid.clone().unwrap(),
+        }))
+        .await;
+    }
+
+    /// The next update, acknowledged.
+    pub(crate) async fn heard(&mut self) -> TaskStatus {
+        let status = self.update().await;
+        self.acknowledge(&status).await;
+        status
+    }
+
+    /// Acknowledges until that state is reported.
+    pub(crate) async fn until(&mut self, state: TaskState) -> TaskStatus {
+        loop {
+            let status = self.heard().await;
+            if status.state() == state {
+                return status;
+            }
+            assert!(
+                matches!(
+                    status.state(),
+                    TaskState::TaskStarting | TaskState::TaskRunning | TaskState::TaskKilling
+                ),
+                "{status:?}"
+            );
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> (u16, String) {
+        let response = reqwest::get(format!("http://{}{path}", self.http)).await.unwrap();
+        (response.status().as_u16(), response.text().await.unwrap())
+    }
+
+    pub(crate) async fn json(&self, path: &str) -> serde_json::Value {
+        let (status, body) = self.get(path).await;
+        assert_eq!(status, 200, "{body}");
+        serde_json::from_str(&body).unwrap()
+    }
+
+    /// The checkpoints of containers.
+    pub(crate) fn runs(&self) -> usize {
+        let runs = self.work_dir.path().join("agent/meta/slaves").join(AGENT).join("runs");
+        std::fs::read_dir(runs).unwrap().count()
+    }
+}
+
+pub(crate) fn framework() -> FrameworkInfo {
+    serde_json::from_value(json!({
+        "id": {"value": FRAMEWORK}, "user": "root", "name": "test",
+        "capabilities": [{"type": "TASK_KILLING_STATE"}, {"type": "PARTITION_AWARE"}],
+    }))
+    .unwrap()
+}
+
+pub(crate) fn task(id: &str, command: &str) -> TaskInfo {
+    task_with(id, json!({"value": command}), json!({}))
+}
+
+pub(crate) fn task_with(
+    id: &str,
+    command: serde_json::Value,
+    changes: serde_json::Value,
+) -> TaskInfo {
+    let mut task = json!({
+        "name": id, "task_id": {"value": id}, "agent_id": {"value": AGENT}, "command": command,
+        "resources": [
+            {"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.1}},
+            {"name": "mem", "type": "SCALAR", "scalar": {"value": 32}},
+        ],
+    });
+    let (serde_json::Value::Object(task_fields), serde_json::Value::Object(changes)) =
+        (&mut task, changes)
+    else {
+        panic!("both are objects")
+    };
+    task_fields.extend(changes);
+    serde_json::from_value(task).unwrap()
+}

@@ -1,0 +1,241 @@
+//! The shim by itself.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use karman_agent::cgroup::{Hierarchy, Limits};
+use karman_agent::shim::records::{Cause, Claim, Exit, Kill, Launch, RunDir, Running, Stored};
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+
+use crate::support::{eventually, runs, shim};
+
+/// A run folder with a sandbox beside it.
+struct Run {
+    folder: TempDir,
+    dir: RunDir,
+}
+
+fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    let bytes = fs::read(path).ok()?;
+    Some(serde_json::from_slice::<Stored<T>>(&bytes).unwrap().newest())
+}
+
+impl Run {
+    fn new(command: &str) -> Self {
+        Self::with(command, |_| {})
+    }
+
+    fn with(command: &str, change: impl FnOnce(&mut Launch)) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = RunDir::new(folder.path().join("run"));
+        let sandbox = folder.path().join("sandbox");
+        fs::create_dir(dir.path()).unwrap();
+        fs::create_dir(&sandbox).unwrap();
+        let mut launch = Launch {
+            program: "/bin/sh".into(),
+            arguments: vec!["sh".into(), "-c".into(), command.into()],
+            environment: vec![
+                ("PATH".into(), "/usr/bin:/bin".into()),
+                ("GREETING".into(), "hello".into()),
+            ],
+            sandbox,
+            user: None,
+            group: None,
+            limits: Limits::default(),
+            grace_ms: 100,
+            completion_ms_max: None,
+        };
+        change(&mut launch);
+        fs::write(dir.launch(), serde_json::to_vec(&Stored::V1(launch)).unwrap()).unwrap();
+        Self { folder, dir }
+    }
+
+    fn start(&self) -> Child {
+        Command::new(shim())
+            .arg("shim")
+            .arg(self.dir.path())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+
+    /// To its end.
+    fn run(&self) -> Exit {
+        let output = self.start().wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        read(&self.dir.exit()).unwrap()
+    }
+
+    fn running(&self) -> Running {
+        eventually(|| read(&self.dir.running()).ok_or("not running"))
+    }
+
+    fn kill(&self, grace_ms: u64) {
+        fs::write(self.dir.kill(), serde_json::to_vec(&Stored::V1(Kill { grace_ms })).unwrap())
+            .unwrap();
+        let claim: Claim = read(&self.dir.claim()).unwrap();
+        assert!(Command::new("kill").arg(claim.shim.pid.to_string()).status().unwrap().success());
+    }
+
+    fn output(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join("sandbox").join(name)).unwrap()
+    }
+}
+
+#[test]
+fn output_environment_folder_and_status_are_the_commands() {
+    let run = Run::new("echo $GREETING; pwd; echo oops >&2; exit 7");
+    assert_eq!(run.run().cause, Cause::Status(7));
+    let sandbox = run.folder.path().join("sandbox").canonicalize().unwrap();
+    assert_eq!(run.output("stdout"), format!("hello\n{}\n", sandbox.display()));
+    assert_eq!(run.output("stderr"), "oops\n");
+}
+
+#[test]
+fn a_signal_is_told_from_a_status() {
+    assert_eq!(Run::new("kill -SEGV $$").run().cause, Cause::Signal(11));
+}
+
+#[test]
+fn what_cannot_be_executed_is_named() {
+    let program = |launch: &mut Launch| {
+        launch.program = "no-such-program".into();
+        launch.arguments = vec!["no-such-program".into()];
+    };
+    let Cause::NotStarted(reason) = Run::with("", program).run().cause else {
+        panic!("it started")
+    };
+    assert_eq!(reason, "cannot execute 'no-such-program': No such file or directory (os error 2)");
+    let nobody = |launch: &mut Launch| launch.user = Some("no-such-user".into());
+    let Cause::NotStarted(reason) = Run::with("true", nobody).run().cause else {
+        panic!("it started")
+    };
+    assert_eq!(reason, "no user 'no-such-user' on this machine");
+}
+
+#[test]
+fn a_kill_waits_for_the_grace_period_and_no_longer() {
+    // Not for the shell that runs the test's own folder away: each in its own.
+    let run = Run::new("trap 'echo asked; exit 3' TERM; while :; do sleep 0.05; done");
+    let mut shim = run.start();
+    run.running();
+    eventually(|| if runs(run.running().task.pid) { Ok(()) } else { Err("not running") });
+    run.kill(60_000);
+    shim.wait().unwrap();
+    let exit: Exit = read(&run.dir.exit()).unwrap();
+    // The trap may not have been set yet.
+    assert!(matches!(exit.cause, Cause::Status(3) | Cause::Signal(15)), "{exit:?}");
+
+    let run = Run::new("trap '' TERM; echo ready; while :; do sleep 0.05; done");
+    let mut shim = run.start();
+    run.running();
+    eventually(|| if run.output("stdout") == "ready\n" { Ok(()) } else { Err("not ready") });
+    run.kill(60_000);
+    // A shorter one shortens.
+    run.kill(1);
+    shim.wait().unwrap();
+    let exit: Exit = read(&run.dir.exit()).unwrap();
+    assert_eq!(exit.cause, Cause::Signal(9));
+}
+
+#[test]
+fn a_kill_from_before_the_start_prevents_it() {
+    let run = Run::new("echo started");
+    fs::write(run.dir.kill(), serde_json::to_vec(&Stored::V1(Kill { grace_ms: 0 })).unwrap())
+        .unwrap();
+    assert_eq!(run.run().cause, Cause::NeverStarted);
+}
+
+#[test]
+fn nothing_that_the_task_started_is_left() {
+    let run = Run::new(
+        "setsid sh -c 'setsid sleep 1000 & echo $! > deep; sleep 1000' & while [ ! -s deep ]; do sleep 0.01; done",
+    );
+    assert_eq!(run.run().cause, Cause::Status(0));
+    let left: u32 = run.output("deep").trim().parse().unwrap();
+    assert!(!runs(left));
+}
+
+#[test]
+fn a_task_that_takes_too_long_is_ended() {
+    let limit = |launch: &mut Launch| launch.completion_ms_max = Some(50);
+    let exit = Run::with("sleep 1000", limit).run();
+    assert!(exit.out_of_time);
+    assert_eq!(exit.cause, Cause::Signal(15));
+}
+
+#[test]
+fn of_two_shims_one_runs_the_task() {
+    let run = Run::new("echo once");
+    let shims = [run.start(), run.start()];
+    let ended: Vec<bool> =
+        shims.into_iter().map(|shim| shim.wait_with_output().unwrap().status.success()).collect();
+    assert_eq!(ended.iter().filter(|success| **success).count(), 1, "{ended:?}");
+    assert_eq!(run.output("stdout"), "once\n");
+}
+
+#[test]
+fn the_shim_is_small_and_holds_nothing_of_its_parent() {
+    let run = Run::new("sleep 1000");
+    let mut shim = run.start();
+    run.running();
+    // Its output is let go of once the command runs.
+    let link = |fd: &str| fs::read_link(format!("/proc/{}/fd/{fd}", shim.id())).unwrap();
+    eventually(|| if link("1") == Path::new("/dev/null") { Ok(()) } else { Err(link("1")) });
+    assert_eq!(link("0"), Path::new("/dev/null"));
+    let status = fs::read_to_string(format!("/proc/{}/status", shim.id())).unwrap();
+    let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    let kib: u64 = anonymous.trim().strip_suffix(" kB").unwrap().parse().unwrap();
+    assert!(kib < 1024, "{kib} KiB");
+    run.kill(0);
+    shim.wait().unwrap();
+}
+
+/// Where this process may make control groups.
+fn hierarchy() -> Option<Hierarchy> {
+    Hierarchy::usable("karman-test-probe").ok()
+}
+
+#[test]
+fn limits_hold_and_leave_nothing_behind() {
+    let Some(hierarchy) = hierarchy() else { return };
+    let group = hierarchy.group("karman-test-limits", "one");
+    let limited = |launch: &mut Launch| {
+        launch.group = Some(group.clone());
+        launch.limits = Limits {
+            cpu_shares: 512,
+            cpu_quota_us: Some(50_000),
+            memory_bytes: Some(64 << 20),
+            memory_soft_bytes: Some(64 << 20),
+        };
+    };
+    let run = Run::with("cat /proc/self/cgroup; cat /proc/self/oom_score_adj", limited);
+    let exit = run.run();
+    assert_eq!(exit.cause, Cause::Status(0));
+    assert!(exit.memory_peak_bytes.is_some());
+    let out = run.output("stdout");
+    assert!(out.contains("/karman/karman-test-limits/one"), "{out}");
+    assert!(out.ends_with("\n0\n"), "{out}");
+    let agent = group.memory.parent().unwrap();
+    assert!(!agent.exists(), "{} is left", agent.display());
+}
+
+#[test]
+fn lack_of_memory_is_told_even_if_a_part_dies_of_it() {
+    let Some(hierarchy) = hierarchy() else { return };
+    let group = hierarchy.group("karman-test-memory", "one");
+    let limited = |launch: &mut Launch| {
+        launch.group = Some(group.clone());
+        launch.limits =
+            Limits { cpu_shares: 1024, memory_bytes: Some(32 << 20), ..Limits::default() };
+    };
+    // The child takes more than there is; its parent would go on for ever.
+    let run = Run::with("head -c 200000000 /dev/zero | tail; sleep 1000", limited);
+    let exit = run.run();
+    assert!(exit.out_of_memory, "{exit:?}");
+    assert!(exit.memory_peak_bytes.is_some_and(|peak| peak > 30 << 20), "{exit:?}");
+    assert!(!group.memory.exists());
+}
