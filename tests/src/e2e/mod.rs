@@ -1,6 +1,8 @@
 //! The real `karmand` binary doing its work, and what happens when it is killed.
 
 mod agents;
+mod cli;
+mod dashboard;
 mod examples;
 mod input;
 mod repair;

@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::listeners::Urls;
 use crate::args::Output;
 use crate::data_dir::DataDir;
+use crate::ports::Ports;
 
 /// Where everything is; its JSON is what programs read.
 #[derive(Clone, Debug, Serialize)]
@@ -89,6 +90,12 @@ fn text(summary: &Summary, took: Duration, root: bool) -> String {
     } else {
         "tasks run on across restarts"
     };
+    // Without any set-up, `karman` talks to the gateway's default port.
+    let karman = if *gateway == format!("http://{}", Ports::role(Ports::default().gateway)) {
+        "karman".to_owned()
+    } else {
+        format!("karman --cluster {gateway}")
+    };
     let mut text = format!(
         "Karman is up with {count}, {:.1} s after its start. Ctrl-C stops it.\n\n\
          \x20 Dashboard  {gateway}/\n\
@@ -98,8 +105,8 @@ fn text(summary: &Summary, took: Duration, root: bool) -> String {
          \x20 DNS        {dns}\n\
          \x20 Data       {} ({kept})\n\n\
          Three things to try:\n\n\
-         \x20 karman cluster setup {gateway} && karman marathon app add examples/web.json\n\
-         \x20 karman task list\n\
+         \x20 {karman} app add examples/web.json\n\
+         \x20 {karman} task list\n\
          \x20 dig @{} -p {} web.marathon.mesos A\n",
         took.as_secs_f64(),
         agents.join(" "),

@@ -38,7 +38,7 @@ fn people_read_addresses_and_three_things_to_try() {
 
         Three things to try:
 
-          karman cluster setup http://127.0.0.1:8000 && karman marathon app add examples/web.json
+          karman app add examples/web.json
           karman task list
           dig @127.0.0.1 -p 8053 web.marathon.mesos A
 
