@@ -1,2 +1,57 @@
-//! Entry point.
-fn main() {}
+//! Developer commands: `cargo xtask up`, `test`, `ci` and `bench`.
+
+mod bench;
+mod ci;
+mod datacenter;
+mod http;
+mod packages;
+mod process;
+mod test;
+mod tree;
+mod up;
+mod venv;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// Developer commands of Karman.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_help_subcommand = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Build, start a datacenter on this machine and deploy a sample app
+    Up(up::Args),
+    /// Set up what the tests need and run them
+    Test {
+        /// Arguments for cargo nextest run
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        nextest: Vec<String>,
+    },
+    /// Everything that CI checks: format, lints, tests, documentation
+    Ci,
+    /// Measure
+    #[command(subcommand)]
+    Bench(bench::Command),
+}
+
+fn main() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Up(args) => up::run(&args),
+        Command::Test { nextest } => test::run(&nextest),
+        Command::Ci => ci::run(),
+        Command::Bench(command) => bench::run(command),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            process::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

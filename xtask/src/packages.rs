@@ -1,0 +1,68 @@
+//! Debian packages: which are missing, and installing them.
+
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::process::{exists, is_root, run, say, succeeds, warn};
+
+/// Something this machine must be able to do, and the package that brings it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Need {
+    pub package: &'static str,
+    pub purpose: &'static str,
+    present: fn() -> bool,
+}
+
+/// For the sample apps.
+pub(crate) const PYTHON: Need =
+    Need { package: "python3", purpose: "the sample apps", present: || exists("python3") };
+
+/// For the tests.
+pub(crate) const TEST_NEEDS: [Need; 5] = [
+    PYTHON,
+    Need {
+        package: "python3-venv",
+        purpose: "the tests with published client libraries",
+        present: || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+    },
+    Need {
+        package: "dnsutils",
+        purpose: "the tests that ask names with dig",
+        present: || exists("dig"),
+    },
+    Need {
+        package: "chromium",
+        purpose: "the tests of the dashboard in a browser",
+        present: || exists("chromium"),
+    },
+    Need {
+        package: "chromium-driver",
+        purpose: "the tests of the dashboard in a browser",
+        present: || exists("chromedriver"),
+    },
+];
+
+/// Installs what is missing, if we may. What is missing afterwards.
+pub(crate) fn provide(needs: &[Need]) -> Result<Vec<Need>> {
+    let missing: Vec<Need> = needs.iter().filter(|need| !(need.present)()).copied().collect();
+    if missing.is_empty() {
+        return Ok(missing);
+    }
+    let names: Vec<&str> = missing.iter().map(|need| need.package).collect();
+    let line =
+        format!("apt-get update && apt-get install -y --no-install-recommends {}", names.join(" "));
+    if !is_root() || !exists("apt-get") {
+        say(&format!("this machine lacks {}; run as root:\n    {line}", names.join(", ")));
+        return Ok(missing);
+    }
+    let apt = |arguments: &[&str]| {
+        run(Command::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive").args(arguments))
+    };
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(&names);
+    if let Err(error) = apt(&["update", "-qq"]).and_then(|()| apt(&install)) {
+        warn(&format!("PACKAGES WERE NOT INSTALLED: {error}"));
+    }
+    Ok(missing.into_iter().filter(|need| !(need.present)()).collect())
+}

@@ -1,0 +1,44 @@
+//! `cargo xtask test`: everything the tests need, then the tests.
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::process::{succeeds, warn};
+use crate::{packages, process, tree, venv};
+
+pub(crate) fn run(nextest: &[String]) -> Result<()> {
+    for need in packages::provide(&packages::TEST_NEEDS)? {
+        skipped(&format!("{} ({})", need.purpose, need.package))?;
+    }
+    let folder = tree::binaries(tree::Profile::Dev)?;
+    provide_nextest()?;
+    let mut tests = tree::cargo();
+    tests.args(["nextest", "run", "--locked", "--workspace"]).args(nextest);
+    tests.env(tree::BIN_DIR, folder).env_remove(tree::TEST_VENV);
+    match venv::provide() {
+        Ok(venv) => {
+            tests.env(tree::TEST_VENV, venv);
+        }
+        Err(error) => {
+            warn(&format!("THE PYTHON ENVIRONMENT WAS NOT MADE: {error:#}"));
+            skipped("the tests with published client libraries")?;
+        }
+    }
+    process::run(&mut tests)
+}
+
+/// What a developer's machine lacks is left out loudly; CI must have it all.
+fn skipped(what: &str) -> Result<()> {
+    if std::env::var("CI").is_ok_and(|ci| ci == "true") {
+        bail!("this machine cannot run {what}, and CI leaves nothing out");
+    }
+    warn(&format!("SKIPPED: {what}"));
+    Ok(())
+}
+
+fn provide_nextest() -> Result<()> {
+    if succeeds(tree::cargo().args(["nextest", "--version"])) {
+        return Ok(());
+    }
+    process::run(tree::cargo().args(["install", "--locked", "cargo-nextest"]))
+        .context("the tests run with cargo-nextest, which could not be installed")
+}

@@ -1,0 +1,60 @@
+//! Where things are in the repository, and how its binaries are built.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::process;
+
+/// What tests get to know about their surroundings; see docs/testing.md.
+pub(crate) const BIN_DIR: &str = "KARMAN_BIN_DIR";
+pub(crate) const TEST_VENV: &str = "KARMAN_TEST_VENV";
+
+/// The root of the repository.
+pub(crate) fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).parent().map_or_else(PathBuf::new, PathBuf::from)
+}
+
+pub(crate) fn target() -> PathBuf {
+    match std::env::var_os("CARGO_TARGET_DIR") {
+        Some(dir) => root().join(dir),
+        None => root().join("target"),
+    }
+}
+
+/// Cargo, in the root of the repository.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Dev,
+    Release,
+}
+
+/// Builds `karmand` and `karman`; the folder they are in.
+pub(crate) fn binaries(profile: Profile) -> Result<PathBuf> {
+    let mut build = cargo();
+    build.args([
+        "build",
+        "--locked",
+        "--package",
+        "karman-node",
+        "--package",
+        "karman-cli",
+        "--bins",
+    ]);
+    let folder = match profile {
+        Profile::Dev => "debug",
+        Profile::Release => {
+            build.arg("--release");
+            "release"
+        }
+    };
+    process::run(&mut build)?;
+    Ok(target().join(folder))
+}
