@@ -73,7 +73,8 @@ impl Wrapped {
         let body = match serde_json::to_string(value) {
             Ok(body) => body,
             Err(error) => {
-                return (http::StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response();
+                return (http::StatusCode::INTERNAL_SERVER_ERROR, error.to_string())
+                    .into_response();
             }
         };
         let safe =

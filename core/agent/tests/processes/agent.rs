@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::master::{Cluster, task, task_with};
 use crate::support::{eventually, eventually_async, runs};
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_is_launched_runs_and_is_killed() {
     let (mut cluster, register) = Cluster::start().await;
     assert!(register.tasks.is_empty());
@@ -38,7 +38,7 @@ async fn a_task_is_launched_runs_and_is_killed() {
     assert!(stdout.exists());
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn updates_come_one_at_a_time() {
     let (mut cluster, _) = Cluster::start().await;
     cluster.launch(task("t", "true")).await;
@@ -60,7 +60,7 @@ async fn updates_come_one_at_a_time() {
     assert_eq!(cluster.heard().await.state(), TaskState::TaskFinished);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn failures_tell_their_reason() {
     let (mut cluster, _) = Cluster::start().await;
     cluster.launch(task("missing", "no-such-command")).await;
@@ -84,7 +84,7 @@ async fn failures_tell_their_reason() {
     eventually(|| if cluster.runs() == 0 { Ok(()) } else { Err(cluster.runs()) });
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restarted_agent_finds_its_tasks() {
     let (mut cluster, _) = Cluster::start().await;
     cluster
@@ -145,7 +145,7 @@ async fn a_restarted_agent_finds_its_tasks() {
     eventually(|| if cluster.runs() == 0 { Ok(()) } else { Err(cluster.runs()) });
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_not_acknowledged_is_said_again_after_a_restart() {
     let (mut cluster, _) = Cluster::start().await;
     cluster.launch(task("t", "true")).await;
@@ -164,7 +164,7 @@ async fn what_was_not_acknowledged_is_said_again_after_a_restart() {
     cluster.until(TaskState::TaskFinished).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reboot_ends_tasks() {
     let (mut cluster, _) = Cluster::start().await;
     cluster.launch(task("t", "sleep 1000")).await;
@@ -183,7 +183,7 @@ async fn a_reboot_ends_tasks() {
     .unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_shim_is_a_failure_and_its_task_does_not_survive_it() {
     let (mut cluster, _) = Cluster::start().await;
     cluster.launch(task("t", "echo $$ > pid; exec sleep 1000")).await;
@@ -204,7 +204,7 @@ async fn a_killed_shim_is_a_failure_and_its_task_does_not_survive_it() {
     eventually(|| if runs(task) { Err(task) } else { Ok(()) });
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_tasks_of_a_framework_that_is_gone_end_silently() {
     let (mut cluster, _) = Cluster::start().await;
     cluster
@@ -221,7 +221,7 @@ async fn the_tasks_of_a_framework_that_is_gone_end_silently() {
     eventually_async(async || if cluster.runs() == 0 { Ok(()) } else { Err(cluster.runs()) }).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn health_checks_tell_and_kill() {
     let (mut cluster, _) = Cluster::start().await;
     let check = json!({"health_check": {
@@ -249,7 +249,7 @@ async fn health_checks_tell_and_kill() {
     assert_eq!(killed.healthy, Some(false));
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn checks_report_their_answers() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -267,7 +267,7 @@ async fn checks_report_their_answers() {
     cluster.until(TaskState::TaskKilled).await;
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn files_are_fetched_into_the_sandbox() {
     let (mut cluster, _) = Cluster::start().await;
     let script = cluster.work_dir.path().join("script.sh");
@@ -284,7 +284,7 @@ async fn files_are_fetched_into_the_sandbox() {
     assert!(failed.message().contains("No such file"), "{failed:?}");
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_small_tasks_finish() {
     let (mut cluster, _) = Cluster::start().await;
     let tasks = (0..30).map(|number| task(&format!("t{number}"), "exit 0")).collect();

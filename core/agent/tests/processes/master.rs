@@ -75,6 +75,8 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     pub(crate) async fn start() -> (Self, Register) {
+        // As the program's main does; the second in one process is refused.
+        let _again = rustls::crypto::ring::default_provider().install_default();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (sender, incoming) = mpsc::channel(1024);
