@@ -94,7 +94,6 @@ pub fn step(members: &[Member], wanted: &Wanted) -> Actions {
     kill.extend(victims(&healthy, spare.min(healthy.len()), wanted.kill_selection));
     Actions { launch, kill, done: false }
 }
-}
 
 /// Fewer healthy instances than this are never left.
 pub fn min_healthy(wanted: &Wanted) -> usize {

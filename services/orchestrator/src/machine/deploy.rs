@@ -1,0 +1,394 @@
+//! Deployments: from a change that users want to steps, one after the other.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use karman_api::marathon::v2::app::App;
+use karman_api::marathon::v2::deployment::{ActionKind, DeploymentResult, Step};
+use karman_api::marathon::v2::error::Invalid;
+use karman_api::marathon::v2::time;
+use karman_model::time::Timestamp;
+use karman_store::{Change as Stored, VALUE_BYTES_MAX};
+
+use crate::plan::{self, Change, layers, service_ports};
+use crate::record;
+
+use super::service::Spec;
+use super::{Core, Refusal, VERSIONS_MAX, apps_of};
+
+/// A change on its way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deployment {
+    pub id: String,
+    pub version: Timestamp,
+    pub steps: Vec<Step>,
+    pub current: usize,
+    /// By app: its version before and after.
+    pub changes: BTreeMap<String, (Option<Timestamp>, Option<Timestamp>)>,
+    /// Apps of the current step that are not there yet.
+    pub open: BTreeSet<String>,
+}
+
+/// What a user wants of an app.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Want {
+    /// None removes the app.
+    pub(super) after: Option<App>,
+    pub(super) restart: bool,
+    /// Set where an older configuration comes back, so that tasks that still
+    /// run it are not replaced.
+    pub(super) config: Option<Timestamp>,
+}
+
+impl Core {
+    /// Puts on record what is wanted and starts to bring it about.
+    pub(super) fn deploy(
+        &mut self,
+        now: Timestamp,
+        wants: BTreeMap<String, Want>,
+        force: bool,
+    ) -> Result<DeploymentResult, Refusal> {
+        let apps: Vec<&str> = wants.keys().map(String::as_str).collect();
+        let locks = self.lock_of(&apps);
+        if !locks.is_empty() && !force {
+            return Err(locked(locks));
+        }
+        let version = self.next_version(now);
+        let specs = self.specs(version, &wants)?;
+        let steps = self.steps(&wants, &specs)?;
+        let records = spec_records(version, &specs)?;
+        for lock in &locks {
+            self.cancel(&lock.id, "canceled by a newer deployment");
+        }
+        let id = self.random.uuid();
+        self.out.changes.extend(records);
+        let changes = specs.into_iter().map(|(app, after)| {
+            let before = self.want(&id, &app, after.clone());
+            (app, (before.map(|spec| spec.version), after.map(|spec| spec.version)))
+        });
+        let changes = changes.collect();
+        let deployment = Deployment {
+            id: id.clone(),
+            version,
+            steps,
+            current: 0,
+            changes,
+            open: BTreeSet::new(),
+        };
+        let result =
+            DeploymentResult { version: time::format(version.as_ms()), deployment_id: id.clone() };
+        self.deployments.insert(id.clone(), deployment);
+        let group = serde_json::json!({ "groupId": "/", "version": result.version });
+        self.publish("group_change_success", group);
+        self.start_step(&id);
+        Ok(result)
+    }
+
+    /// The versions that the changes lead to.
+    fn specs(
+        &self,
+        version: Timestamp,
+        wants: &BTreeMap<String, Want>,
+    ) -> Result<BTreeMap<String, Option<Arc<Spec>>>, Refusal> {
+        let mut specs = BTreeMap::new();
+        let mut taken: Option<BTreeSet<u16>> = None;
+        for (id, want) in wants {
+            let Some(app) = &want.after else {
+                specs.insert(id.clone(), None);
+                continue;
+            };
+            let before = self.services.get(id).and_then(|service| service.target.as_deref());
+            let mut app = app.clone();
+            if app.port_definitions.iter().any(|definition| definition.port == 0) {
+                let taken = taken.get_or_insert_with(|| self.service_ports(wants));
+                service_ports::assign(&mut app, before.map(|spec| &spec.app), taken)
+                    .map_err(|error| rule("/portDefinitions", &error.to_string()))?;
+                taken.extend(app.port_definitions.iter().map(|definition| definition.port));
+            }
+            let same_config = before.is_some_and(|spec| {
+                let config = want.config.is_none_or(|config| config == spec.config);
+                config && !want.restart && !plan::is_new_config(&spec.app, &app)
+            });
+            let same_count = before.is_some_and(|spec| spec.app.instances == app.instances);
+            let before_config = before.map(|spec| spec.config).filter(|_| same_config);
+            let before_scaled =
+                before.map(|spec| spec.scaled).filter(|_| same_config && same_count);
+            if let (true, true, Some(service)) = (same_config, same_count, self.services.get(id)) {
+                specs.insert(id.clone(), service.target.clone());
+                continue;
+            }
+            let config = want.config.or(before_config).unwrap_or(version);
+            let spec = Spec::new(app, version, config, before_scaled.unwrap_or(version))
+                .map_err(Refusal::Invalid)?;
+            specs.insert(id.clone(), Some(Arc::new(spec)));
+        }
+        Ok(specs)
+    }
+
+    fn service_ports(&self, without: &BTreeMap<String, Want>) -> BTreeSet<u16> {
+        let others = self.services.iter().filter(|(app, _)| !without.contains_key(*app));
+        let specs = others.filter_map(|(_, service)| service.target.as_ref());
+        let wanted = without.values().filter_map(|want| want.after.as_ref());
+        let apps = specs.map(|spec| &spec.app).chain(wanted);
+        apps.flat_map(|app| &app.port_definitions)
+            .map(|definition| definition.port)
+            .filter(|port| *port != 0)
+            .collect()
+    }
+
+    fn steps(
+        &self,
+        wants: &BTreeMap<String, Want>,
+        specs: &BTreeMap<String, Option<Arc<Spec>>>,
+    ) -> Result<Vec<Step>, Refusal> {
+        let target =
+            |app: &String| self.services.get(app).and_then(|service| service.target.as_ref());
+        let layers = self.layers(specs)?;
+        let changes = specs.iter().map(|(app, after)| {
+            let change = Change {
+                before: target(app).map(|spec| &spec.app),
+                after: after.as_ref().map(|spec| &spec.app),
+                restart: wants.get(app).is_some_and(|want| want.restart)
+                    || self.is_mixed(app, after.as_deref()),
+            };
+            (app.clone(), change)
+        });
+        Ok(plan::plan(&changes.collect(), &layers))
+    }
+
+    /// Whether tasks of other configurations run, left by a deployment that was
+    /// stopped.
+    fn is_mixed(&self, app: &str, after: Option<&Spec>) -> bool {
+        let (Some(service), Some(after)) = (self.services.get(app), after) else { return false };
+        service
+            .instances
+            .values()
+            .any(|one| one.condition.is_launched() && one.config != after.config)
+    }
+
+    fn layers(
+        &self,
+        specs: &BTreeMap<String, Option<Arc<Spec>>>,
+    ) -> Result<BTreeMap<String, usize>, Refusal> {
+        // The order matters among the changed apps only.
+        let mut changed = specs.values().flatten();
+        if changed.all(|spec| spec.app.dependencies.is_empty()) {
+            return Ok(BTreeMap::new());
+        }
+        let unchanged = self.services.iter().filter(|(app, _)| !specs.contains_key(*app));
+        let unchanged = unchanged.filter_map(|(_, service)| service.target.as_ref());
+        let all = unchanged.chain(specs.values().flatten());
+        let dependencies =
+            all.map(|spec| (spec.app.id.as_str(), spec.app.dependencies.as_slice())).collect();
+        layers::layers(&dependencies).map_err(|error| rule("/dependencies", &error.to_string()))
+    }
+
+    /// Makes a version the wanted one; returns the one before.
+    fn want(&mut self, deployment: &str, app: &str, after: Option<Arc<Spec>>) -> Option<Arc<Spec>> {
+        let service = self.services.entry(app.to_owned()).or_default();
+        service.deployment = Some(deployment.to_owned());
+        if let Some(after) = &after {
+            service.versions.insert(after.version, Arc::clone(after));
+        }
+        let before = std::mem::replace(&mut service.target, after);
+        self.store_service(app);
+        self.out.touched.insert(app.to_owned());
+        before
+    }
+
+    /// Starts the current step, and the next ones where it has nothing to do.
+    pub(super) fn start_step(&mut self, id: &str) {
+        while let Some(deployment) = self.deployments.get_mut(id) {
+            self.out.deployments_changed = true;
+            let Some(step) = deployment.steps.get(deployment.current).cloned() else {
+                return self.finish(id);
+            };
+            let waits =
+                step.actions.iter().filter(|action| action.action != ActionKind::StartApplication);
+            deployment.open = waits.map(|action| action.app.clone()).collect();
+            let idle = deployment.open.is_empty();
+            let snapshot = deployment.clone();
+            self.out.changes.push(deployment_record(&snapshot));
+            self.publish_step("deployment_info", &snapshot);
+            for action in step.actions {
+                self.activate(action.action, &action.app);
+            }
+            if !idle {
+                return;
+            }
+            self.step_done(id);
+        }
+    }
+
+    fn activate(&mut self, kind: ActionKind, app: &str) {
+        let Some(service) = self.services.get_mut(app) else { return };
+        match kind {
+            // A placeholder until its turn to scale comes.
+            ActionKind::StartApplication => return,
+            ActionKind::StopApplication => service.active = None,
+            ActionKind::ScaleApplication | ActionKind::RestartApplication => {
+                service.active.clone_from(&service.target);
+                service.backoff.reset();
+            }
+        }
+        service.rolling = true;
+        self.revive_wanted = true;
+        self.dirty.insert(app.to_owned());
+    }
+
+    /// An app of the current step is where it should be.
+    pub(super) fn action_done(&mut self, id: &str, app: &str) {
+        let Some(deployment) = self.deployments.get_mut(id) else { return };
+        if !deployment.open.remove(app) {
+            return;
+        }
+        let step_done = deployment.open.is_empty();
+        self.out.deployments_changed = true;
+        if let Some(service) = self.services.get_mut(app) {
+            service.rolling = false;
+            service.sentenced.clear();
+            if service.target.is_none() {
+                self.remove_service(app);
+            }
+        }
+        if step_done {
+            self.step_done(id);
+            self.start_step(id);
+        }
+    }
+
+    fn step_done(&mut self, id: &str) {
+        let Some(deployment) = self.deployments.get_mut(id) else { return };
+        let snapshot = deployment.clone();
+        deployment.current += 1;
+        self.publish_step("deployment_step_success", &snapshot);
+    }
+
+    fn finish(&mut self, id: &str) {
+        if let Some(deployment) = self.release(id) {
+            self.publish_end("deployment_success", &deployment, None);
+        }
+    }
+
+    /// Stops a deployment where it is.
+    pub(super) fn cancel(&mut self, id: &str, reason: &str) {
+        if let Some(deployment) = self.release(id) {
+            self.publish_step("deployment_step_failure", &deployment);
+            self.publish_end("deployment_failed", &deployment, Some(reason));
+        }
+    }
+
+    fn release(&mut self, id: &str) -> Option<Deployment> {
+        let deployment = self.deployments.remove(id)?;
+        self.out.deployments_changed = true;
+        self.out.changes.push(record::delete(record::deployment_key(id)));
+        for app in deployment.changes.keys() {
+            let Some(service) = self.services.get_mut(app) else { continue };
+            service.deployment = None;
+            service.rolling = false;
+            service.active.clone_from(&service.target);
+            self.prune_versions(app);
+            self.dirty.insert(app.clone());
+        }
+        Some(deployment)
+    }
+
+    /// Forgets the oldest versions that no instance runs.
+    fn prune_versions(&mut self, app: &str) {
+        let Some(service) = self.services.get_mut(app) else { return };
+        let mut used: BTreeSet<Timestamp> =
+            service.instances.values().map(|instance| instance.version).collect();
+        used.extend(service.target.as_ref().map(|spec| spec.version));
+        let surplus = service.versions.len().saturating_sub(VERSIONS_MAX);
+        let old: Vec<Timestamp> = service
+            .versions
+            .keys()
+            .copied()
+            .take(surplus)
+            .filter(|one| !used.contains(one))
+            .collect();
+        for version in old {
+            service.versions.remove(&version);
+            self.out.changes.push(record::delete(record::spec_key(app, version)));
+        }
+    }
+
+    /// Brings a deployment's apps back to what they were before it.
+    pub(super) fn roll_back(
+        &mut self,
+        now: Timestamp,
+        id: &str,
+    ) -> Result<DeploymentResult, Refusal> {
+        let unknown = || Refusal::UnknownDeployment(id.to_owned());
+        let deployment = self.deployments.get(id).ok_or_else(unknown)?;
+        let wants = deployment.changes.iter().map(|(app, (before, _))| {
+            let spec = before.and_then(|version| self.services.get(app)?.versions.get(&version));
+            let want = spec.map(|spec| Want {
+                after: Some(spec.app.clone()),
+                restart: false,
+                config: Some(spec.config),
+            });
+            (app.clone(), want.unwrap_or_default())
+        });
+        let wants = wants.collect();
+        self.deploy(now, wants, true)
+    }
+
+    /// The apps whose turn in a deployment has not come.
+    pub(super) fn pending_apps(deployment: &Deployment) -> BTreeSet<&str> {
+        deployment.steps.iter().skip(deployment.current + 1).flat_map(apps_of).collect()
+    }
+}
+
+fn deployment_record(deployment: &Deployment) -> Stored {
+    let ms = |version: Option<Timestamp>| version.map(Timestamp::as_ms);
+    let changes = deployment
+        .changes
+        .iter()
+        .map(|(app, (before, after))| (app.clone(), (ms(*before), ms(*after))));
+    let stored = record::Deployment {
+        version: deployment.version.as_ms(),
+        steps: deployment.steps.clone(),
+        current: deployment.current,
+        changes: changes.collect(),
+    };
+    record::put(record::deployment_key(&deployment.id), stored)
+}
+
+/// The records of the versions that are new.
+fn spec_records(
+    version: Timestamp,
+    specs: &BTreeMap<String, Option<Arc<Spec>>>,
+) -> Result<Vec<Stored>, Refusal> {
+    let mut records = Vec::new();
+    for (app, spec) in specs {
+        let Some(spec) = spec.as_ref().filter(|spec| spec.version == version) else { continue };
+        let stored = record::Spec {
+            app: spec.app.clone(),
+            version: spec.version.as_ms(),
+            config: spec.config.as_ms(),
+            scaled: spec.scaled.as_ms(),
+        };
+        let change = record::put(record::spec_key(app, version), stored);
+        if let Stored::Put { value, .. } = &change
+            && value.len() > VALUE_BYTES_MAX
+        {
+            return Err(rule("/", &format!("must not be larger than {VALUE_BYTES_MAX} bytes")));
+        }
+        records.push(change);
+    }
+    Ok(records)
+}
+
+fn rule(path: &str, error: &str) -> Refusal {
+    let mut invalid = Invalid::default();
+    invalid.rule(path, error);
+    Refusal::Invalid(invalid)
+}
+
+fn locked(deployments: Vec<karman_api::marathon::v2::deployment::DeploymentRef>) -> Refusal {
+    let message = "App is locked by one or more deployments. Override with the option '?force=true'. \
+                   View details at '/v2/deployments/<DEPLOYMENT_ID>'.";
+    Refusal::Locked { message: message.into(), deployments }
+}
