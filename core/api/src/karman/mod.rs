@@ -2,3 +2,4 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod discovery;
+pub mod label;
