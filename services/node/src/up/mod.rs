@@ -53,14 +53,11 @@ pub async fn run(settings: Settings, output: Output) -> Result<ExitCode, Error> 
             info!(signal = signal.map_err(Error::Signal)?, "stopped during the start");
             return finish(tasks, &data_dir).await;
         }
+        () = tasks.cancelled() => return finish(tasks, &data_dir).await,
     };
-    let summary = match started {
-        Ok(summary) => summary,
-        Err(error) => {
-            let _reported_already = tasks.shutdown(Duration::from_secs(1)).await;
-            return Err(error);
-        }
-    };
+    // After a failed start the process ends as it is: everything is made for
+    // that, and waiting would only delay the message.
+    let summary = started?;
     ready::announce(&summary, output, begun.elapsed()).map_err(Error::Output)?;
     tokio::select! {
         signal = &mut stop => info!(signal = signal.map_err(Error::Signal)?, "stopping"),
