@@ -16,7 +16,8 @@ pub fn root() -> PathBuf {
 /// # Panics
 /// When it is not there, with what to do.
 pub fn path(name: &str) -> PathBuf {
-    let folder = std::env::var_os("KARMAN_BIN_DIR").map_or_else(target, PathBuf::from);
+    let named = std::env::var_os("KARMAN_BIN_DIR");
+    let folder = named.map_or_else(target, |folder| root().join(folder));
     let path = folder.join(name);
     assert!(
         path.is_file(),

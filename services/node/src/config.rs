@@ -121,7 +121,8 @@ fn read(file: &mut Reader<'_>, args: &args::Up) -> Settings {
         None => file.number("agents", 1, u64::from(AGENTS_MAX)),
     };
     let agents = agents.and_then(|agents| u32::try_from(agents).ok()).unwrap_or(1);
-    let ports = if ephemeral { Ports::EPHEMERAL } else { ports(file, agents) };
+    let in_file = ports(file, agents);
+    let ports = if ephemeral { Ports::EPHEMERAL } else { in_file };
     let resources = given(file, "resources", &args.resources);
     let attributes = given(file, "attributes", &args.attributes);
     per_agent(file, agents, &resources, &attributes);

@@ -152,11 +152,3 @@ fn wrong_resources_are_explained() {
         &["attributes", "rack"],
     );
 }
-
-#[test]
-fn the_example_configuration_is_valid() {
-    let config = binaries::root().join("config/karman.yaml");
-    let output =
-        Command::new(binaries::path("karmand")).arg("check-config").arg(config).output().unwrap();
-    assert!(output.status.success(), "{output:?}");
-}
