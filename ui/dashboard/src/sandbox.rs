@@ -53,10 +53,28 @@ fn whole_seconds<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u6
     Ok(text.split('.').next().and_then(|whole| whole.parse().ok()).unwrap_or_default())
 }
 
+/// A piece of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece {
+    pub text: String,
+    /// How many bytes of the file it stands for.
+    pub bytes: u64,
+}
+
+/// What the files API answers.
 #[derive(Deserialize)]
-struct Piece {
+struct Data {
     data: String,
     offset: u64,
+}
+
+/// Agents leave out a character that the end of the piece cuts, and replace
+/// bytes that are no text; only the first keeps lengths comparable.
+fn piece(text: String, length: u64) -> Piece {
+    let replaced = text.contains(char::REPLACEMENT_CHARACTER);
+    let bytes =
+        if replaced { length } else { u64::try_from(text.len()).unwrap_or(length).min(length) };
+    Piece { text, bytes }
 }
 
 /// Finds the folder of a task by its id.
@@ -92,24 +110,23 @@ impl Sandbox {
         format!("{}/files/{endpoint}?path={}", self.agent, encode(&path))
     }
 
-    /// Reads `length` bytes from `offset`, at most [`READ_BYTES_MAX`]. Bytes
-    /// that are not UTF-8 are replaced, so the text may be longer than `length`.
+    /// Reads `length` bytes from `offset`, at most [`READ_BYTES_MAX`].
     pub async fn read(
         &self,
         upstream: &Upstream,
         file: &str,
         offset: u64,
         length: u64,
-    ) -> Result<String, Error> {
+    ) -> Result<Piece, Error> {
         let length = length.min(READ_BYTES_MAX);
         let url = format!("{}&offset={offset}&length={length}", self.url("read", file));
-        Ok(upstream.json::<Piece>(&url).await?.data)
+        Ok(piece(upstream.json::<Data>(&url).await?.data, length))
     }
 
     /// How many bytes a file has.
     pub async fn size(&self, upstream: &Upstream, file: &str) -> Result<u64, Error> {
         let url = format!("{}&offset=-1", self.url("read", file));
-        Ok(upstream.json::<Piece>(&url).await?.offset)
+        Ok(upstream.json::<Data>(&url).await?.offset)
     }
 
     pub async fn browse(&self, upstream: &Upstream, folder: &str) -> Result<Vec<File>, Error> {
@@ -128,7 +145,7 @@ impl Sandbox {
         while tail.offset > 0 && !tail.has(lines) && tail.text.len() < TAIL_BYTES_MAX {
             let length = tail.offset.min(READ_BYTES_MAX);
             let offset = tail.offset - length;
-            let text = self.read(upstream, file, offset, length).await?;
+            let Piece { text, .. } = self.read(upstream, file, offset, length).await?;
             tail = Tail { offset, text: text + &tail.text };
         }
         Ok(tail.cut(lines))

@@ -65,6 +65,11 @@ impl Badge {
         Self { tone, label: label.to_owned(), detail: String::new() }
     }
 
+    /// Whether its reason is worth a line of its own.
+    pub fn explains(&self) -> bool {
+        matches!(self.tone, Tone::Bad | Tone::Warn) && !self.detail.is_empty()
+    }
+
     pub fn because(tone: Tone, label: &str, detail: impl Into<String>) -> Self {
         Self { tone, label: label.to_owned(), detail: detail.into() }
     }

@@ -10,7 +10,7 @@ use axum::response::Response;
 use futures::stream;
 use http::request::Parts;
 use http::{HeaderValue, Method, StatusCode, header};
-use karman_dashboard::sandbox::{self, LocateError, READ_BYTES_MAX, Sandbox};
+use karman_dashboard::sandbox::{self, LocateError, Piece, READ_BYTES_MAX, Sandbox};
 use karman_dashboard::upstream::{Error, Upstream};
 use karman_rt::chain;
 use serde_json::json;
@@ -156,9 +156,10 @@ impl Reader {
         if length == 0 {
             return Ok(false);
         }
-        let text = self.sandbox.read(&self.upstream, &self.file, self.offset, length).await?;
-        let last = self.offset + length == size && self.form != Form::Events;
-        let (lines, read) = query::split(&text, length, last);
+        let Piece { text, bytes } =
+            self.sandbox.read(&self.upstream, &self.file, self.offset, length).await?;
+        let last = self.offset + bytes == size && self.form != Form::Events;
+        let (lines, read) = query::split(&text, bytes, last);
         for (length, line) in lines {
             self.offset += length;
             self.lines.push_back((self.offset, line));

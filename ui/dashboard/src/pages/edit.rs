@@ -67,7 +67,7 @@ pub(super) async fn version(
     Path(path): Path<String>,
     Query(Version { at }): Query<Version>,
 ) -> Response {
-    let url = service::url(&app, &path, &format!("/versions/{}", encode(&at)));
+    let url = service::url(&app, &path, &format!("/versions/{}", encode(&at).replace("%3A", ":")));
     match app.upstream.json::<Map<String, Value>>(&url).await {
         Ok(found) => {
             let mut page = shown(&app, &path, configuration(&found), Vec::new(), false).await;

@@ -15,7 +15,7 @@ use karman_rt::chain;
 
 use super::layout::Layout;
 use super::{App, missing, part, render, unavailable};
-use crate::sandbox::{self, File, LocateError, READ_BYTES_MAX, Sandbox, Tail};
+use crate::sandbox::{self, File, LocateError, Piece, READ_BYTES_MAX, Sandbox, Tail};
 use crate::upstream::{Error, Upstream};
 use crate::view::format::{When, bytes};
 
@@ -117,8 +117,9 @@ impl Follower {
         if length == 0 {
             return Ok(String::new());
         }
-        let text = self.sandbox.read(&self.upstream, &self.file, offset, length).await?;
-        self.offset = Some(offset + length);
+        let Piece { text, bytes } =
+            self.sandbox.read(&self.upstream, &self.file, offset, length).await?;
+        self.offset = Some(offset + bytes);
         Ok(text)
     }
 

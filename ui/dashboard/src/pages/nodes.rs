@@ -45,7 +45,7 @@ struct DetailRegion<'a> {
     problems: &'a [String],
 }
 
-fn region(snapshot: &Snapshot) -> String {
+pub(super) fn region(snapshot: &Snapshot) -> String {
     part(&Region { nodes: nodes::nodes(snapshot), problems: &snapshot.problems })
 }
 
@@ -63,7 +63,7 @@ pub(super) async fn live(
     live::follow(app, seen, region).await
 }
 
-fn detail_region(snapshot: &Snapshot, id: &str) -> String {
+pub(super) fn detail_region(snapshot: &Snapshot, id: &str) -> String {
     let (node, rows) = match nodes::detail(snapshot, id) {
         Some(Detail { node, rows }) => (Some(node), rows),
         None => (None, Vec::new()),

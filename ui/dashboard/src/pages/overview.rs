@@ -35,7 +35,7 @@ pub(super) struct Seen {
     pub seen: String,
 }
 
-fn region(snapshot: &Snapshot) -> String {
+pub(super) fn region(snapshot: &Snapshot) -> String {
     part(&Region { view: overview(snapshot), problems: &snapshot.problems })
 }
 

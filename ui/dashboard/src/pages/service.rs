@@ -39,7 +39,7 @@ struct Region<'a> {
     problems: &'a [String],
 }
 
-fn region(snapshot: &Snapshot, id: &str) -> String {
+pub(super) fn region(snapshot: &Snapshot, id: &str) -> String {
     part(&Region { service: service(snapshot, id), problems: &snapshot.problems })
 }
 

@@ -33,7 +33,7 @@ struct Region<'a> {
     problems: &'a [String],
 }
 
-fn region(snapshot: &Snapshot, filter: &Filter) -> String {
+pub(super) fn region(snapshot: &Snapshot, filter: &Filter) -> String {
     part(&Region {
         view: services(snapshot, filter),
         deployments: deployments(snapshot),

@@ -47,7 +47,7 @@ struct DetailRegion<'a> {
     problems: &'a [String],
 }
 
-fn region(snapshot: &Snapshot, filter: &Filter) -> String {
+pub(super) fn region(snapshot: &Snapshot, filter: &Filter) -> String {
     part(&Region { view: tasks::tasks(snapshot, filter), problems: &snapshot.problems })
 }
 
@@ -67,7 +67,7 @@ pub(super) async fn live(
     live::follow(app, seen, move |snapshot| region(snapshot, &filter)).await
 }
 
-fn detail_region(snapshot: &Snapshot, id: &str) -> String {
+pub(super) fn detail_region(snapshot: &Snapshot, id: &str) -> String {
     part(&DetailRegion { task: tasks::detail(snapshot, id), problems: &snapshot.problems })
 }
 

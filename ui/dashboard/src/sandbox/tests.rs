@@ -42,3 +42,10 @@ fn times_of_files_may_have_a_fraction() {
         serde_json::from_str(r#"{"path":"/x","size":3,"mtime":1700000000.25}"#).unwrap();
     assert_eq!((file.mtime, file.size), (1_700_000_000, 3));
 }
+
+#[test]
+fn pieces_know_the_bytes_that_they_stand_for() {
+    assert_eq!(piece("abc".into(), 4).bytes, 3, "a cut character waits for the next piece");
+    assert_eq!(piece("a\u{fffd}".into(), 2).bytes, 2, "a replaced byte counts as one");
+    assert_eq!(piece(String::new(), 0).bytes, 0);
+}

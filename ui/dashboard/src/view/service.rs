@@ -4,7 +4,7 @@
 use serde_json::{Map, Value};
 
 use super::format::{When, cpus, mib};
-use super::services::{Health, reason_text, status};
+use super::services::{Health, offer_text, status};
 use super::tasks::{Endpoint, endpoints, state};
 use super::{Badge, Snapshot, Tone};
 use crate::wire::marathon::{App, Offers, Queued, Task};
@@ -135,7 +135,7 @@ fn pending(queued: &Queued, now: u64) -> Pending {
         unused: *unused_offers_count,
         reasons: reasons
             .map(|rejection| {
-                (reason_text(&rejection.reason).to_owned(), rejection.declined, rejection.processed)
+                (offer_text(&rejection.reason).to_owned(), rejection.declined, rejection.processed)
             })
             .collect(),
     }

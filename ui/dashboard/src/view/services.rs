@@ -249,5 +249,22 @@ pub fn reason_text(reason: &str) -> &str {
     }
 }
 
+/// The same of single offers: "2 of 3 ...".
+pub fn offer_text(reason: &str) -> &str {
+    match reason {
+        "UnfulfilledRole" => "were for another role",
+        "UnfulfilledConstraint" => "did not meet the placement constraints",
+        "NoCorrespondingReservationFound" => "did not hold its reserved resources",
+        "AgentMaintenance" => "came from agents in maintenance",
+        "InsufficientCpus" => "had too little CPU",
+        "InsufficientMemory" => "had too little memory",
+        "InsufficientDisk" => "had too little disk",
+        "InsufficientGpus" => "had too few GPUs",
+        "InsufficientPorts" => "did not have the ports it needs",
+        "DeclinedScarceResources" => "came from agents with scarce resources, which are kept free",
+        other => other,
+    }
+}
+
 #[cfg(test)]
 mod tests;

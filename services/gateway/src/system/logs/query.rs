@@ -1,6 +1,8 @@
 //! What a reader of logs asks for, and cutting text into lines. Pure.
 #![deny(clippy::disallowed_methods)]
 
+use karman_dashboard::sandbox::READ_BYTES_MAX;
+
 /// Where to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cursor {
@@ -93,16 +95,18 @@ fn number<T: std::str::FromStr>(name: &'static str, value: &str) -> Result<T, Er
     value.parse().map_err(|_| Error { name, value: value.to_owned(), expected: "a whole number" })
 }
 
+/// A line that alone fills most of a piece is sent in parts.
+const WHOLE_LINE_BYTES_MAX: u64 = READ_BYTES_MAX - 4;
+
 /// Cuts `text`, read from `length` bytes of a file, into lines with the number
 /// of bytes that each stands for. An unfinished last line waits for its end,
 /// unless this is the `last` piece or it fills the whole piece.
 pub(super) fn split(text: &str, length: u64, last: bool) -> (Vec<(u64, String)>, u64) {
     let mut lines: Vec<(u64, String)> = Vec::new();
     let mut rest = length;
-    let mut pieces = text.split_inclusive('\n').peekable();
-    for line in pieces {
+    for line in text.split_inclusive('\n') {
         let whole =
-            line.ends_with('\n') || last || lines.is_empty() && length >= super::READ_BYTES_MAX;
+            line.ends_with('\n') || last || lines.is_empty() && length >= WHOLE_LINE_BYTES_MAX;
         if !whole {
             break;
         }

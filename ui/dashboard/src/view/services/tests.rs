@@ -19,7 +19,7 @@ fn check(filter: (&str, &str), expected: &[&str]) {
 
 #[test]
 fn groups_are_folders_and_searches_look_into_all() {
-    check(("", ""), &["shop/ 3 Waiting 2/6", "idle Suspended 0/0", "web Running 3/3"]);
+    check(("", ""), &["shop/ 3 Unhealthy 2/6", "idle Suspended 0/0", "web Running 3/3"]);
     check(("", "/shop"), &["backend/ 1 Waiting 0/2", "cart Deploying 1/2", "front Unhealthy 1/2"]);
     check(("", "/shop/backend/"), &["db Waiting 0/2"]);
     check(
