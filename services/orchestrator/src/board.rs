@@ -11,28 +11,28 @@ use crate::view::{self, AppView};
 
 /// Cheap to clone; all clones are one board.
 #[derive(Clone, Debug, Default)]
-pub struct Board(Arc<RwLock<State>>);
+pub(crate) struct Board(Arc<RwLock<State>>);
 
 #[derive(Debug, Default)]
-pub struct State {
-    pub apps: BTreeMap<String, Arc<AppView>>,
-    pub deployments: Vec<Arc<Deployment>>,
-    pub framework_id: Option<String>,
+pub(crate) struct State {
+    pub(crate) apps: BTreeMap<String, Arc<AppView>>,
+    pub(crate) deployments: Vec<Arc<Deployment>>,
+    pub(crate) framework_id: Option<String>,
     /// The leading master, while there is a subscription.
-    pub master: Option<String>,
+    pub(crate) master: Option<String>,
 }
 
 impl Board {
-    pub fn read(&self) -> RwLockReadGuard<'_, State> {
+    pub(crate) fn read(&self) -> RwLockReadGuard<'_, State> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub fn set_master(&self, master: Option<String>) {
+    pub(crate) fn set_master(&self, master: Option<String>) {
         self.0.write().unwrap_or_else(PoisonError::into_inner).master = master;
     }
 
     /// Takes over what the effects say has changed.
-    pub fn update(&self, core: &Core, effects: &Effects) {
+    pub(crate) fn update(&self, core: &Core, effects: &Effects) {
         let changed = effects.touched.iter();
         let apps: Vec<_> = changed
             .map(|id| {

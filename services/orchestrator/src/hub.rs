@@ -18,14 +18,14 @@ const BEHIND_MAX: usize = 1024;
 
 /// An event as it is sent.
 #[derive(Debug)]
-pub struct Event {
-    pub id: u64,
-    pub kind: &'static str,
-    pub data: String,
+pub(crate) struct Event {
+    pub(crate) id: u64,
+    pub(crate) kind: &'static str,
+    pub(crate) data: String,
 }
 
 #[derive(Clone, Debug)]
-pub struct Hub {
+pub(crate) struct Hub {
     ring: Arc<Mutex<Ring>>,
     sender: broadcast::Sender<Arc<Event>>,
 }
@@ -39,12 +39,12 @@ struct Ring {
 impl Hub {
     /// Numbers start at the time of the start, so that they grow across
     /// restarts.
-    pub fn new(now_ms: u64) -> Self {
+    pub(crate) fn new(now_ms: u64) -> Self {
         let ring = Ring { next: now_ms.saturating_mul(1000), events: VecDeque::new() };
         Self { ring: Arc::new(Mutex::new(ring)), sender: broadcast::channel(BEHIND_MAX).0 }
     }
 
-    pub fn publish(&self, now_ms: u64, event: Published) {
+    pub(crate) fn publish(&self, now_ms: u64, event: Published) {
         let Published { kind, mut data } = event;
         if let Value::Object(map) = &mut data {
             map.insert("eventType".into(), kind.into());
@@ -63,7 +63,7 @@ impl Hub {
     }
 
     /// The events after `last` that are still kept, and all later ones.
-    pub fn subscribe(
+    pub(crate) fn subscribe(
         &self,
         last: Option<u64>,
     ) -> (Vec<Arc<Event>>, broadcast::Receiver<Arc<Event>>) {

@@ -111,3 +111,6 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
 fn seed() -> u64 {
     uuid::Uuid::new_v4().as_u64_pair().0 ^ karman_rt::time::now_ms()
 }
+
+#[cfg(test)]
+mod tests;

@@ -32,7 +32,7 @@ const FAILOVER_TIMEOUT_SECONDS: f64 = 604_800.0;
 
 /// What the link reports.
 #[derive(Debug)]
-pub enum Report {
+pub(crate) enum Report {
     Subscribed {
         subscription: u64,
         framework_id: String,
@@ -49,17 +49,17 @@ pub enum Report {
 
 /// Who subscribes.
 #[derive(Clone, Debug)]
-pub struct Identity {
-    pub name: String,
-    pub user: String,
-    pub hostname: String,
-    pub webui_url: String,
+pub(crate) struct Identity {
+    pub(crate) name: String,
+    pub(crate) user: String,
+    pub(crate) hostname: String,
+    pub(crate) webui_url: String,
 }
 
 /// The loop's side of the link.
 #[derive(Debug)]
-pub struct Link {
-    pub reports: mpsc::Receiver<Report>,
+pub(crate) struct Link {
+    pub(crate) reports: mpsc::Receiver<Report>,
     calls: mpsc::Sender<(u64, Call)>,
     acks: mpsc::Sender<(u64, Call)>,
     framework_id: watch::Sender<Option<String>>,
@@ -67,7 +67,7 @@ pub struct Link {
 
 impl Link {
     /// Sends a call of a subscription, in order with the others.
-    pub async fn send(&self, subscription: u64, call: Call) {
+    pub(crate) async fn send(&self, subscription: u64, call: Call) {
         // Acknowledgements are many and depend on nothing.
         let is_ack = call.acknowledge.is_some();
         let queue = if is_ack { &self.acks } else { &self.calls };
@@ -77,7 +77,7 @@ impl Link {
     }
 
     /// The id to subscribe with next time.
-    pub fn set_framework_id(&self, id: Option<&str>) {
+    pub(crate) fn set_framework_id(&self, id: Option<&str>) {
         self.framework_id.send_if_modified(|current| {
             let changed = current.as_deref() != id;
             *current = id.map(str::to_owned);
@@ -90,7 +90,7 @@ impl Link {
 type Current = watch::Receiver<Option<(u64, Caller)>>;
 
 /// Starts the link.
-pub fn spawn(
+pub(crate) fn spawn(
     client: Client,
     master: String,
     identity: Identity,

@@ -15,7 +15,7 @@ struct About {
     address: SocketAddr,
 }
 
-pub fn router(version: &'static str, address: SocketAddr) -> Router {
+pub(crate) fn router(version: &'static str, address: SocketAddr) -> Router {
     Router::new().fallback(serve).with_state(About { version, address })
 }
 

@@ -18,7 +18,7 @@ use crate::link::{Link, Report};
 use crate::machine::{Command, Core, Refusal, Reply};
 
 /// Commands that may wait for the loop.
-pub const COMMANDS_MAX: usize = 256;
+pub(crate) const COMMANDS_MAX: usize = 256;
 /// Inputs that are applied before their changes are stored.
 const BATCH_MAX: usize = 256;
 /// A store that is not available is asked again this often.
@@ -27,11 +27,11 @@ const STORE_RETRY: Duration = Duration::from_millis(200);
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// A command and where its answer goes.
-pub type Request = (Command, oneshot::Sender<Result<Reply, Refusal>>);
+pub(crate) type Request = (Command, oneshot::Sender<Result<Reply, Refusal>>);
 
 /// The loop cannot go on.
 #[derive(Debug, thiserror::Error)]
-pub enum LoopError {
+pub(crate) enum LoopError {
     #[error("cannot store what was decided")]
     Store(#[from] karman_store::Error),
     #[error("leadership of the orchestrator was lost")]
@@ -40,17 +40,17 @@ pub enum LoopError {
 
 /// The loop's parts.
 #[derive(Debug)]
-pub struct Loop {
-    pub core: Core,
-    pub store: Arc<dyn Store>,
-    pub leadership: Leadership,
-    pub link: Link,
-    pub requests: mpsc::Receiver<Request>,
-    pub board: Board,
-    pub hub: Hub,
+pub(crate) struct Loop {
+    pub(crate) core: Core,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) leadership: Leadership,
+    pub(crate) link: Link,
+    pub(crate) requests: mpsc::Receiver<Request>,
+    pub(crate) board: Board,
+    pub(crate) hub: Hub,
     /// Becomes true with the first subscription.
-    pub ready: watch::Sender<bool>,
-    pub subscription: u64,
+    pub(crate) ready: watch::Sender<bool>,
+    pub(crate) subscription: u64,
 }
 
 /// What woke the loop.
@@ -67,7 +67,7 @@ type Answer = (oneshot::Sender<Result<Reply, Refusal>>, Result<Reply, Refusal>);
 impl Loop {
     /// # Errors
     /// When decisions can no longer be stored.
-    pub async fn run(mut self) -> Result<(), LoopError> {
+    pub(crate) async fn run(mut self) -> Result<(), LoopError> {
         self.release(Vec::new()).await?;
         loop {
             let mut next = Some(self.select().await);
@@ -125,7 +125,6 @@ impl Loop {
                 self.subscription = subscription;
                 self.board.set_master(Some(master.clone()));
                 self.core.subscribed(now, &framework_id, &master);
-                self.ready.send_replace(true);
             }
             Report::Disconnected => {
                 self.board.set_master(None);
@@ -168,6 +167,9 @@ impl Loop {
         let now = karman_rt::time::now_ms();
         for event in effects.events {
             self.hub.publish(now, event);
+        }
+        if self.subscription > 0 {
+            self.ready.send_if_modified(|ready| !std::mem::replace(ready, true));
         }
         for (to, answer) in answers {
             // A client that went away gets no answer; what it asked for is done.

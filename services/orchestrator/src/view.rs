@@ -88,7 +88,7 @@ impl AppView {
             count: queue.count,
             // Rounded up: while any of a second is left it is not overdue.
             delay: Delay {
-                time_left_seconds: left.as_millis().div_ceil(1000) as u64,
+                time_left_seconds: left.as_secs() + u64::from(left.subsec_nanos() > 0),
                 overdue: left.is_zero(),
             },
             since: time::format(queue.since.as_ms()),

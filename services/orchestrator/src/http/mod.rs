@@ -33,11 +33,11 @@ use route::Route;
 
 /// What the API tells about itself.
 #[derive(Clone, Debug)]
-pub struct About {
-    pub name: String,
-    pub hostname: String,
-    pub address: SocketAddr,
-    pub version: &'static str,
+pub(crate) struct About {
+    pub(crate) name: String,
+    pub(crate) hostname: String,
+    pub(crate) address: SocketAddr,
+    pub(crate) version: &'static str,
 }
 
 #[derive(Clone, Debug)]
@@ -48,7 +48,7 @@ struct Api {
     hub: Hub,
 }
 
-pub fn router(
+pub(crate) fn router(
     about: About,
     commands: mpsc::Sender<run::Request>,
     board: Board,

@@ -107,7 +107,7 @@ impl Core {
         let want = Want { after: Some(app), ..Want::default() };
         let deployment = self.deploy(now, BTreeMap::from([(id.clone(), want)]), force)?;
         let spec = self.services.get(&id).and_then(|service| service.target.clone());
-        let spec = spec.ok_or_else(|| Refusal::UnknownApp(id))?;
+        let spec = spec.ok_or(Refusal::UnknownApp(id))?;
         self.publish_post(&origin.client_ip, &origin.uri, &spec.app);
         Ok(Reply::Created { spec, deployment })
     }

@@ -348,7 +348,7 @@ fn deployment_record(deployment: &Deployment) -> Stored {
         .iter()
         .map(|(app, (before, after))| (app.clone(), (ms(*before), ms(*after))));
     let stored = record::Deployment {
-        version: deployment.version.as_ms(),
+        app_version: deployment.version.as_ms(),
         steps: deployment.steps.clone(),
         current: deployment.current,
         changes: changes.collect(),
@@ -366,7 +366,7 @@ fn spec_records(
         let Some(spec) = spec.as_ref().filter(|spec| spec.version == version) else { continue };
         let stored = record::Spec {
             app: spec.app.clone(),
-            version: spec.version.as_ms(),
+            app_version: spec.version.as_ms(),
             config: spec.config.as_ms(),
             scaled: spec.scaled.as_ms(),
         };

@@ -60,9 +60,9 @@ impl Core {
     fn restore_spec(&mut self, entry: &Entry) -> Result<(), RestoreError> {
         let stored: record::Spec = record::decode(&entry.value)
             .map_err(|source| RestoreError::Record { key: entry.key.clone(), source })?;
-        let record::Spec { app, version, config, scaled } = stored;
+        let record::Spec { app, app_version, config, scaled } = stored;
         let id = app.id.clone();
-        let spec = Spec::new(app, Timestamp(version), Timestamp(config), Timestamp(scaled))
+        let spec = Spec::new(app, Timestamp(app_version), Timestamp(config), Timestamp(scaled))
             .map_err(|invalid| RestoreError::App { key: entry.key.clone(), invalid })?;
         self.last_version = self.last_version.max(spec.version);
         self.services.entry(id).or_default().versions.insert(spec.version, Arc::new(spec));
@@ -101,13 +101,13 @@ impl Core {
     /// Resumes a deployment: apps whose turn has not come are held to what they
     /// were before it.
     fn restore_deployment(&mut self, id: &str, stored: record::Deployment) {
-        let record::Deployment { version, steps, current, changes } = stored;
+        let record::Deployment { app_version, steps, current, changes } = stored;
         let changes = changes
             .into_iter()
             .map(|(app, (before, after))| (app, (before.map(Timestamp), after.map(Timestamp))));
         let mut deployment = Deployment {
             id: id.to_owned(),
-            version: Timestamp(version),
+            version: Timestamp(app_version),
             steps,
             current,
             changes: changes.collect(),

@@ -106,7 +106,7 @@ impl Service {
         for instance in self.instances.values() {
             match instance.condition {
                 Condition::Provisioned | Condition::Staging | Condition::Starting => {
-                    counts.staged += 1
+                    counts.staged += 1;
                 }
                 Condition::Running => {
                     counts.running += 1;

@@ -22,14 +22,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::instance::{Condition, Goal, Health, Instance, Placement};
 
-pub const PREFIX: &str = "/orchestrator/";
-pub const FRAMEWORK: &str = "/orchestrator/framework";
-pub const SERVICES: &str = "/orchestrator/services";
-pub const SPECS: &str = "/orchestrator/specs";
-pub const INSTANCES: &str = "/orchestrator/instances/";
-pub const DEPLOYMENTS: &str = "/orchestrator/deployments/";
+pub(crate) const PREFIX: &str = "/orchestrator/";
+pub(crate) const FRAMEWORK: &str = "/orchestrator/framework";
+pub(crate) const SERVICES: &str = "/orchestrator/services";
+pub(crate) const SPECS: &str = "/orchestrator/specs";
+pub(crate) const INSTANCES: &str = "/orchestrator/instances/";
+pub(crate) const DEPLOYMENTS: &str = "/orchestrator/deployments/";
 
-/// Every record says which form it has; only the newest is written.
+/// Every record says which form it has; only the newest is written. No record
+/// may have a field of its own called `version`.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "version")]
 enum Stored<T> {
@@ -37,41 +38,41 @@ enum Stored<T> {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Framework {
-    pub id: String,
+pub(crate) struct Framework {
+    pub(crate) id: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Service {
+pub(crate) struct Service {
     /// The version that is wanted; none while the app is being removed.
-    pub wanted: Option<u64>,
-    pub last_failure: Option<TaskFailure>,
+    pub(crate) wanted: Option<u64>,
+    pub(crate) last_failure: Option<TaskFailure>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Spec {
-    pub app: App,
-    pub version: u64,
-    pub config: u64,
-    pub scaled: u64,
+pub(crate) struct Spec {
+    pub(crate) app: App,
+    pub(crate) app_version: u64,
+    pub(crate) config: u64,
+    pub(crate) scaled: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deployment {
-    pub version: u64,
-    pub steps: Vec<Step>,
-    pub current: usize,
+pub(crate) struct Deployment {
+    pub(crate) app_version: u64,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) current: usize,
     /// By app: its version before and after.
-    pub changes: BTreeMap<String, (Option<u64>, Option<u64>)>,
+    pub(crate) changes: BTreeMap<String, (Option<u64>, Option<u64>)>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct InstanceRecord {
+pub(crate) struct InstanceRecord {
     app: String,
     goal: StoredGoal,
     condition: StoredCondition,
     incarnation: u32,
-    version: u64,
+    app_version: u64,
     config: u64,
     agent_id: Option<String>,
     host: String,
@@ -111,41 +112,41 @@ enum StoredCondition {
 }
 
 /// Reads a record.
-pub fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, serde_json::Error> {
+pub(crate) fn decode<T: DeserializeOwned>(value: &[u8]) -> Result<T, serde_json::Error> {
     let Stored::V1(record) = serde_json::from_slice(value)?;
     Ok(record)
 }
 
 /// A change that writes a record.
-pub fn put<T: Serialize>(key: String, record: T) -> Change {
+pub(crate) fn put<T: Serialize>(key: String, record: T) -> Change {
     // Records hold strings, numbers, lists and maps with string keys.
     let value = serde_json::to_vec(&Stored::V1(record)).expect("records always have a JSON form");
     Change::Put { key, value: Bytes::from(value) }
 }
 
-pub fn delete(key: String) -> Change {
+pub(crate) fn delete(key: String) -> Change {
     Change::Delete { key }
 }
 
-pub fn service_key(app: &str) -> String {
+pub(crate) fn service_key(app: &str) -> String {
     format!("{SERVICES}{app}")
 }
 
 /// Versions are padded so that keys sort by time.
-pub fn spec_key(app: &str, version: Timestamp) -> String {
+pub(crate) fn spec_key(app: &str, version: Timestamp) -> String {
     format!("{SPECS}{app}@{:020}", version.as_ms())
 }
 
-pub fn instance_key(id: &str) -> String {
+pub(crate) fn instance_key(id: &str) -> String {
     format!("{INSTANCES}{id}")
 }
 
-pub fn deployment_key(id: &str) -> String {
+pub(crate) fn deployment_key(id: &str) -> String {
     format!("{DEPLOYMENTS}{id}")
 }
 
 impl InstanceRecord {
-    pub fn new(app: &str, instance: &Instance) -> Self {
+    pub(crate) fn new(app: &str, instance: &Instance) -> Self {
         let Instance {
             id: _,
             goal,
@@ -178,7 +179,7 @@ impl InstanceRecord {
             goal: stored_goal(goal),
             condition: stored_condition(condition),
             incarnation,
-            version: version.as_ms(),
+            app_version: version.as_ms(),
             config: config.as_ms(),
             agent_id: placed.then_some(agent_id),
             host,
@@ -197,13 +198,13 @@ impl InstanceRecord {
     }
 
     /// The app and the instance.
-    pub fn restore(self, id: String) -> (String, Instance) {
+    pub(crate) fn restore(self, id: String) -> (String, Instance) {
         let Self {
             app,
             goal,
             condition,
             incarnation,
-            version,
+            app_version,
             config,
             agent_id,
             host,
@@ -228,7 +229,7 @@ impl InstanceRecord {
             },
             condition: restored_condition(condition),
             incarnation,
-            version: Timestamp(version),
+            version: Timestamp(app_version),
             config: Timestamp(config),
             placement: agent_id.map(|agent_id| Placement {
                 agent_id,

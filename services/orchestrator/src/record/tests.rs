@@ -24,7 +24,7 @@ fn instances_survive_the_store() {
     };
     assert_eq!(key, "/orchestrator/instances/web.instance-1");
     // This file stays for ever: it is what data folders hold.
-    expect_file!["golden/instance-v1.json"].assert_eq(std::str::from_utf8(&value).unwrap());
+    expect_file!["./golden/instance-v1.json"].assert_eq(std::str::from_utf8(&value).unwrap());
     let record: InstanceRecord = decode(&value).unwrap();
     assert_eq!(record.restore("web.instance-1".into()), ("/web".to_owned(), instance()));
 }
