@@ -1,2 +1,5 @@
-//! Entry point.
-fn main() {}
+//! The `karman-installer` command.
+
+fn main() -> std::process::ExitCode {
+    karman_installer::commands::main()
+}
