@@ -37,6 +37,32 @@
   document.addEventListener("htmx:sseOpen", () => link("on"));
   document.addEventListener("htmx:sseError", () => link("off"));
 
+  // A page that nobody sees gives its connection back: browsers allow six to
+  // one server, over all tabs. Seen again, it catches up.
+  const sources = new Set();
+  let paused = false;
+  htmx.createEventSource = (url) => {
+    for (const source of sources) if (source.readyState === EventSource.CLOSED) sources.delete(source);
+    const source = new EventSource(url);
+    sources.add(source);
+    return source;
+  };
+  let away = 0;
+  document.addEventListener("visibilitychange", () => {
+    clearTimeout(away);
+    if (document.hidden) {
+      away = setTimeout(() => {
+        paused = sources.size > 0;
+        for (const source of sources) source.close();
+        sources.clear();
+      }, 10000);
+    } else if (paused) {
+      paused = false;
+      if (byId("log")) location.reload();
+      else if (byId("live")) htmx.ajax("GET", location.href, { target: "#live", select: "#live", swap: "outerHTML" });
+    }
+  });
+
   // The log: bounded, and following its end until the reader scrolls up.
   document.addEventListener("htmx:sseMessage", (event) => {
     const log = event.target.closest?.("#log");

@@ -40,7 +40,7 @@ pub(crate) async fn follow(
                 let now = seen(&html);
                 if now != last {
                     last = now;
-                    let badge = crate::pages::layout::badge(snapshot.deployments.len());
+                    let badge = crate::pages::layout::live_badge(snapshot.deployments.len());
                     let event = Event::default().event("region").data(html + &badge);
                     return Some((Ok::<_, Infallible>(event), (receiver, render, last)));
                 }

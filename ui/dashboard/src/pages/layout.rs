@@ -55,20 +55,25 @@ impl Layout {
             cluster: app.config.cluster_name.clone(),
             version: app.config.version,
             auth: app.config.auth,
-            badge: badge(snapshot.deployments.len()),
+            badge: badge(snapshot.deployments.len(), ""),
             files: Files::new(),
         }
     }
 }
 
-/// The number of running deployments beside "Services". Sent with each live
-/// region, it replaces itself wherever it stands.
-pub(crate) fn badge(deployments: usize) -> String {
+/// The number of running deployments beside "Services".
+fn badge(deployments: usize, replaces: &str) -> String {
     if deployments == 0 {
-        return r#"<span id="nav-deployments" hx-swap-oob="true"></span>"#.to_owned();
+        return format!(r#"<span id="nav-deployments"{replaces}></span>"#);
     }
     let noun = if deployments == 1 { "deployment" } else { "deployments" };
+    let title = format!("{deployments} running {noun}");
     format!(
-        r#"<span id="nav-deployments" class="count" hx-swap-oob="true" title="{deployments} running {noun}">{deployments}<span class="hidden"> running {noun}</span></span>"#
+        r#"<span id="nav-deployments" class="count" title="{title}"{replaces}>{deployments}<span class="hidden"> running {noun}</span></span>"#
     )
+}
+
+/// The same, sent with a live region: it replaces the one in the navigation.
+pub(crate) fn live_badge(deployments: usize) -> String {
+    badge(deployments, r#" hx-swap-oob="true""#)
 }

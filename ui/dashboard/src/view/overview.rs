@@ -29,8 +29,10 @@ pub struct Overview {
 }
 
 pub fn overview(snapshot: &Snapshot) -> Overview {
-    let total =
-        |of: fn(&crate::wire::mesos::Slave) -> &Resources| sum(snapshot.slaves.iter().map(of));
+    let total = |of: fn(&crate::wire::mesos::Slave) -> &Resources| {
+        // What is not connected can neither be used nor offered.
+        sum(snapshot.slaves.iter().filter(|slave| slave.active).map(of))
+    };
     let mut rows: Vec<Row> = snapshot
         .apps
         .iter()
