@@ -102,7 +102,7 @@ pub enum Command {
     /// Schedulers that run on the cluster
     #[command(subcommand)]
     Service(service::Command),
-    /// Everything about apps
+    /// Apps, their deployments and tasks, and why something is pending
     #[command(subcommand)]
     Marathon(Marathon),
     /// Set up clusters and switch between them
