@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 
 use super::*;
-use crate::snapshot::tests::{full, task};
+use crate::snapshot::tests::{agent, full, task};
 
 const LOCAL: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
@@ -204,6 +204,25 @@ async fn changes_are_pushed_and_survive_the_master() {
     master.tasks.shutdown(Duration::from_secs(5)).await.unwrap();
     let alone = Server::start(master.url, file, vec![]).await.unwrap();
     assert_eq!(alone.answers(name, RecordType::A).await, ["192.0.2.12"]);
+}
+
+/// The names of agents that a new master does not know yet stay for a while.
+#[tokio::test]
+async fn a_master_that_starts_may_wait_for_its_agents() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut master = Master::start().await;
+    let tasks = vec![task("web.1", "web", 1, &[]), task("web.2", "web", 2, &[])];
+    let first = full(5, tasks);
+    let starting = Server::start(master.url.clone(), folder.path().join("s"), vec![]);
+    let (server, stream) = tokio::join!(starting, master.connected(&first));
+    let server = server.unwrap();
+    drop(stream);
+    let none = Message { agents: vec![], frameworks: vec![], ..full(1, vec![]) };
+    let stream = master.connected(&none).await;
+    // The first agent comes back without its task.
+    let back = Message { generation: 2, agents: vec![agent(1)], ..Message::default() };
+    send(&stream, &back).await;
+    eventually(&server, "web.marathon.mesos.", &["192.0.2.12"]).await;
 }
 
 #[tokio::test]

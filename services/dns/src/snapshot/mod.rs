@@ -92,6 +92,33 @@ impl Snapshot {
             .extend(frameworks.into_iter().map(|framework| (framework.id.clone(), framework)));
     }
 
+    /// This snapshot, and of `previous` the agents that are not in it with their
+    /// tasks. A master that has just started knows an agent only once that agent
+    /// has come back; its tasks ran all the time.
+    #[must_use]
+    pub fn with_absent(&self, previous: &Self) -> Self {
+        let mut joined = self.clone();
+        let absent = |id: &str| !self.agents.contains_key(id);
+        for agent in previous.agents.values().filter(|agent| absent(&agent.id)) {
+            joined.agents.insert(agent.id.clone(), agent.clone());
+        }
+        for (key, task) in previous.tasks.iter().filter(|(_, task)| absent(&task.agent_id)) {
+            joined.tasks.entry(key.clone()).or_insert_with(|| task.clone());
+            if let Some(framework) = previous.frameworks.get(&task.framework_id) {
+                let known = joined.frameworks.entry(framework.id.clone());
+                known.or_insert_with(|| framework.clone());
+            }
+        }
+        joined
+    }
+
+    /// Forgets the agents that `newer` knows, with their tasks: from then on it
+    /// alone speaks for them.
+    pub fn forget_known(&mut self, newer: &Self) {
+        self.tasks.retain(|_, task| !newer.agents.contains_key(&task.agent_id));
+        self.agents.retain(|id, _| !newer.agents.contains_key(id));
+    }
+
     /// The full message that describes this snapshot; it is what lies on disk.
     pub fn to_message(&self) -> Message {
         let Self { generation, leader, tasks, agents, frameworks } = self;

@@ -109,6 +109,25 @@ fn a_full_message_replaces_everything_even_backwards() {
     assert_eq!(snapshot, Snapshot::new(full(2, vec![])));
 }
 
+#[test]
+fn tasks_of_absent_agents_are_kept() {
+    let before = full(7, vec![task("t1", "web", 1, &[]), task("t2", "web", 2, &[])]);
+    let before = Snapshot::new(before);
+    // The master is new: of three agents the first is back, and its task is gone.
+    let back = Message { agents: vec![agent(1)], frameworks: vec![], ..full(1, vec![]) };
+    let back = Snapshot::new(back);
+    let joined = back.with_absent(&before);
+    let ids: Vec<&str> = joined.tasks.keys().map(|(_, id)| id.as_str()).collect();
+    assert_eq!((ids, joined.agents.len(), joined.generation), (vec!["t2"], 3, 1));
+    assert!(joined.frameworks.contains_key("f"));
+    assert_eq!(before.with_absent(&before), before);
+    // Once it is back, an agent that leaves is gone.
+    let mut held = before;
+    held.forget_known(&back);
+    let left = Snapshot::new(Message { agents: vec![], ..full(2, vec![]) }).with_absent(&held);
+    assert!(!left.agents.contains_key(&agent(1).id) && left.tasks.len() == 1);
+}
+
 proptest! {
     #[test]
     fn what_lies_on_disk_is_the_whole_snapshot(generation: u64, agents in prop::collection::vec(1..4_u8, 0..5)) {
