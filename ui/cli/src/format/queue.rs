@@ -116,6 +116,23 @@ fn describe(reason: &str) -> String {
     known.to_owned()
 }
 
+/// What was looked at when an offer was refused for this reason.
+fn check(reason: &str) -> &str {
+    match reason {
+        "UnfulfilledRole" => "role",
+        "UnfulfilledConstraint" => "constraints",
+        "NoCorrespondingReservationFound" => "reservation",
+        "AgentMaintenance" => "maintenance",
+        "InsufficientCpus" => "cpus",
+        "InsufficientMemory" => "memory",
+        "InsufficientDisk" => "disk",
+        "InsufficientGpus" => "gpus",
+        "InsufficientPorts" => "ports",
+        "DeclinedScarceResources" => "scarce resources",
+        other => other,
+    }
+}
+
 /// What a reason compares against: the request of the app.
 fn requested(reason: &str, app: &Value) -> String {
     let amount = |pointer: &str, unit: &str| format!("{}{unit}", show(number(app, pointer)));
@@ -163,7 +180,7 @@ pub fn summary(spec: &Value, waiting: Option<&Value>, now_ms: i64) -> String {
             .iter()
             .map(|(name, declined, processed)| {
                 vec![
-                    describe(name),
+                    check(name).to_owned(),
                     or_dash(requested(name, spec)),
                     processed.saturating_sub(*declined).to_string(),
                     declined.to_string(),

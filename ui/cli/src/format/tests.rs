@@ -171,16 +171,16 @@ fn a_summary_explains_each_step() {
     check(
         &queue::summary(&web(), queue::item(&queue, "/web"), NOW_MS),
         expect![[r#"
-        app           /web
-        state         2 of 3 instances running, 1 healthy, 1 starting
-        pending       2 instances since 2m ago: not enough memory on 3 of 4 offers
-        last failure  TASK_FAILED 5s ago on n1: Command exited with status 127
+            app           /web
+            state         2 of 3 instances running, 1 healthy, 1 starting
+            pending       2 instances since 2m ago: not enough memory on 3 of 4 offers
+            last failure  TASK_FAILED 5s ago on n1: Command exited with status 127
 
-        CHECK                REQUESTED  PASSED  FAILED
-        role not accepted    -          4       0
-        constraints not met  -          3       1
-        not enough memory    64 MiB     0       3
-    "#]],
+            CHECK        REQUESTED  PASSED  FAILED
+            role         -          4       0
+            constraints  -          3       1
+            memory       64 MiB     0       3
+        "#]],
     );
     check(
         &queue::summary(&json!({ "id": "/fine", "instances": 1, "tasksRunning": 1 }), None, NOW_MS),

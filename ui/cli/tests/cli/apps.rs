@@ -3,7 +3,7 @@
 use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::Cli;
+use crate::harness::Cli;
 
 const APPS: &str = "/service/marathon/v2/apps";
 const DEPLOYMENTS: &str = "GET /service/marathon/v2/deployments";

@@ -3,7 +3,7 @@
 use expect_test::expect;
 use serde_json::json;
 
-use crate::{Cli, ended};
+use crate::harness::{Cli, Ended, ended};
 
 const ID: &str = "11111111-1111-4111-8111-111111111111";
 const VERSION: &str = "/dcos-metadata/dcos-version.json";
@@ -19,7 +19,7 @@ async fn open() -> Cli {
     cli
 }
 
-async fn run(cli: &Cli, arguments: &[&str]) -> crate::Ended {
+async fn run(cli: &Cli, arguments: &[&str]) -> Ended {
     ended(cli.bare().args(arguments).output().await.unwrap())
 }
 

@@ -1,93 +1,13 @@
 //! The `karman` binary against a fake gateway: what it asks for, what it
 //! prints, and the exit code that it ends with.
 
+#[cfg(test)]
 mod apps;
+#[cfg(test)]
 mod clusters;
+#[cfg(test)]
 mod gateway;
+#[cfg(test)]
+mod harness;
+#[cfg(test)]
 mod tasks;
-
-use std::process::{Output, Stdio};
-
-use gateway::Gateway;
-use tempfile::TempDir;
-use tokio::io::AsyncWriteExt as _;
-use tokio::process::Command;
-
-/// Runs `karman` against one gateway, with settings of its own.
-struct Cli {
-    settings: TempDir,
-    gateway: Gateway,
-}
-
-/// How it ended.
-#[derive(Debug)]
-struct Ended {
-    code: i32,
-    stdout: String,
-    stderr: String,
-}
-
-impl Cli {
-    async fn new() -> Self {
-        Self { settings: tempfile::tempdir().unwrap(), gateway: Gateway::start().await }
-    }
-
-    /// Without any settings or environment.
-    fn bare(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_karman"));
-        command
-            .env_clear()
-            .env("KARMAN_DIR", self.settings.path())
-            .stdin(Stdio::null())
-            .kill_on_drop(true);
-        command
-    }
-
-    async fn run(&self, arguments: &[&str]) -> Ended {
-        let mut command = self.bare();
-        ended(command.env("KARMAN_URL", &self.gateway.url).args(arguments).output().await.unwrap())
-    }
-
-    async fn pipe(&self, arguments: &[&str], input: &str) -> Ended {
-        let mut command = self.bare();
-        command.env("KARMAN_URL", &self.gateway.url).args(arguments);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        // Dropping it at the end of the statement closes the pipe.
-        child.stdin.take().unwrap().write_all(input.as_bytes()).await.unwrap();
-        ended(child.wait_with_output().await.unwrap())
-    }
-}
-
-fn ended(output: Output) -> Ended {
-    Ended {
-        code: output.status.code().unwrap(),
-        stdout: String::from_utf8(output.stdout).unwrap(),
-        stderr: String::from_utf8(output.stderr).unwrap(),
-    }
-}
-
-impl Ended {
-    #[track_caller]
-    fn ok(self) -> String {
-        assert_eq!(self.code, 0, "{self:?}");
-        assert_eq!(self.stderr, "", "{self:?}");
-        self.stdout
-    }
-
-    #[track_caller]
-    fn json(self) -> serde_json::Value {
-        serde_json::from_str(&self.ok()).unwrap()
-    }
-
-    /// It failed with this code, one line for people, and nothing on stdout.
-    #[track_caller]
-    fn fails(self, code: i32) -> String {
-        assert_eq!((self.code, self.stdout.as_str()), (code, ""), "{self:?}");
-        self.stderr
-    }
-}

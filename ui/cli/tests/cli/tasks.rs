@@ -3,7 +3,7 @@
 use expect_test::expect;
 use serde_json::{Value, json};
 
-use crate::Cli;
+use crate::harness::Cli;
 
 const LOG: &str = "GET /system/v1/logs/v2/task/web.1/file/stdout";
 const ROOT: &str = "/frameworks/F/executors/web.1/runs/latest";
