@@ -1,5 +1,7 @@
 //! Logging to standard error.
 
+use std::io::IsTerminal as _;
+
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt;
 
@@ -15,7 +17,13 @@ pub enum Format {
 /// variable `KARMAN_LOG` overrides it.
 pub fn init(filter: &str, format: Format) {
     let filter = EnvFilter::try_from_env("KARMAN_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
-    let builder = fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(true);
+    // Colours are for people: a file or a journal gets plain text.
+    let colours = std::io::stderr().is_terminal();
+    let builder = fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_target(true)
+        .with_ansi(colours);
     // A second logger in one process (tests) is ignored.
     let installed = match format {
         Format::Text => builder.compact().try_init(),
