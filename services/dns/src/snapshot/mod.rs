@@ -2,7 +2,7 @@
 //! messages of the discovery stream. Pure.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use karman_api::karman::discovery::{Agent, Framework, Master, Message, Task};
 
@@ -81,9 +81,16 @@ impl Snapshot {
         self.leader = leader.or(self.leader.take());
         // Removals first: a task that ended and one that took its id may meet
         // in one message.
-        self.tasks.retain(|(_, id), _| !removed_tasks.contains(id));
-        self.agents.retain(|id, _| !removed_agents.contains(id));
-        self.frameworks.retain(|id, _| !removed_frameworks.contains(id));
+        if !removed_tasks.is_empty() {
+            let removed: BTreeSet<String> = removed_tasks.into_iter().collect();
+            self.tasks.retain(|(_, id), _| !removed.contains(id));
+        }
+        for id in &removed_agents {
+            self.agents.remove(id);
+        }
+        for id in &removed_frameworks {
+            self.frameworks.remove(id);
+        }
         self.tasks.extend(
             tasks.into_iter().map(|task| ((task.framework_id.clone(), task.id.clone()), task)),
         );
