@@ -23,6 +23,9 @@ const LEFTOVERS_MAX: Duration = Duration::from_secs(10);
 /// Between two rounds of SIGKILL for processes that were just being born.
 const SWEEP: Duration = Duration::from_millis(20);
 
+/// How long after the alarm the kernel may take to kill.
+const SUSPECT: Duration = Duration::from_secs(1);
+
 pub(super) struct Ended {
     pub(super) cause: Cause,
     pub(super) out_of_memory: bool,
@@ -36,6 +39,8 @@ pub(super) struct Supervisor {
     group: Option<Group>,
     /// Becomes readable when memory runs out (first generation only).
     memory: Option<OwnedFd>,
+    /// Until when somebody may have been killed for lack of memory.
+    suspect: Option<Instant>,
     /// When the task has run long enough.
     completion: Option<Instant>,
     /// When SIGKILL follows the SIGTERM that was sent.
@@ -63,6 +68,7 @@ impl Supervisor {
             task: 0,
             group: None,
             memory: None,
+            suspect: None,
             completion: None,
             deadline: None,
             out_of_time: false,
@@ -117,7 +123,8 @@ impl Supervisor {
     }
 
     fn next_deadline(&self) -> Option<Instant> {
-        self.completion.into_iter().chain(self.deadline).min()
+        let look = self.suspect.map(|_| Instant::now() + SWEEP);
+        self.completion.into_iter().chain(self.deadline).chain(look).min()
     }
 
     /// Until a signal, the memory alarm or the deadline.
@@ -173,16 +180,24 @@ impl Supervisor {
         }
     }
 
+    /// The alarm comes before the kernel has chosen and counted its victim, or
+    /// finds none to need: for a while it is looked at again.
     fn check_memory(&mut self) {
         let Some(alarm) = &self.memory else { return };
+        let now = Instant::now();
         let mut count = [0; 8];
-        if rustix::io::read(alarm, &mut count).is_err() {
-            return;
+        if rustix::io::read(alarm, &mut count).is_ok() {
+            self.suspect = Some(now + SUSPECT);
         }
+        let Some(until) = self.suspect else { return };
         if self.group.as_ref().is_some_and(|group| group.oom_kills() > 0) {
             // Whoever the kernel chose: a task that lost a part is ended whole.
             self.killed_for_memory = true;
+            self.suspect = None;
+            self.memory = None;
             self.kill_everything();
+        } else if until <= now {
+            self.suspect = None;
         }
     }
 

@@ -123,12 +123,6 @@ async fn a_restarted_agent_finds_its_tasks() {
     tasks.sort();
     assert_eq!(tasks, ["ends", "lives"]);
     assert_eq!(register.frameworks.len(), 1);
-    assert!(
-        register
-            .tasks
-            .iter()
-            .all(|task| task.latest.as_ref().unwrap().state() == TaskState::TaskRunning)
-    );
     let failed = cluster.until(TaskState::TaskFailed).await;
     assert_eq!(
         (failed.task_id.value.as_str(), failed.message()),
