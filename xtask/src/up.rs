@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Return once it is up, and leave it running
     #[arg(long)]
     detach: bool,
+    /// Build faster, run slower: without optimisation
+    #[arg(long)]
+    dev: bool,
     /// Arguments for karmand up, for example: -- --agents 2
     #[arg(last = true)]
     karmand: Vec<String>,
@@ -34,7 +37,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if !packages::provide(&[packages::PYTHON])?.is_empty() {
         bail!("the sample app needs python3; install it with the line above and try again");
     }
-    let bin_dir = tree::binaries(tree::Profile::Release)?;
+    let profile = if args.dev { tree::Profile::Dev } else { tree::Profile::Release };
+    let bin_dir = tree::binaries(profile)?;
     let signals = Interrupt::listen()?;
     let mut datacenter = Datacenter::start(&bin_dir, &arguments(&args.karmand))?;
     let gateway = datacenter.address("gateway")?.to_owned();
