@@ -69,7 +69,7 @@ pub(crate) async fn handle(front: Arc<Front>, request: Request) -> Response {
     match decide(front.identity.is_some(), access, caller) {
         Decision::Allow => dispatch(&front, target, access, request).await,
         Decision::SignIn => sign_in(&request),
-        Decision::Unauthorized => unauthorized(),
+        Decision::Unauthorized => unauthorized(request.headers()),
         Decision::CrossSite => answer::error(
             StatusCode::FORBIDDEN,
             "ERR_CROSS_SITE",
@@ -186,14 +186,27 @@ fn sign_in(request: &Request) -> Response {
     answer::redirect(StatusCode::FOUND, "/login", Some(&format!("next={next}")))
 }
 
-fn unauthorized() -> Response {
+fn unauthorized(headers: &HeaderMap) -> Response {
     let message =
         "sign in first: send 'Authorization: token=<token>' with a token of /acs/api/v1/auth/login";
     let mut response = answer::error(StatusCode::UNAUTHORIZED, "ERR_UNAUTHORIZED", message, false);
     response
         .headers_mut()
         .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(identity::CHALLENGE));
+    // A page whose session has ended asks for a part of itself: the whole of it
+    // goes to sign in and comes back.
+    if headers.contains_key("hx-request")
+        && let Some(to) = back_to(headers).and_then(|to| HeaderValue::from_str(&to).ok())
+    {
+        response.headers_mut().insert(HeaderName::from_static("hx-redirect"), to);
+    }
     response
+}
+
+fn back_to(headers: &HeaderMap) -> Option<String> {
+    let url: http::Uri = text(headers, &HeaderName::from_static("hx-current-url"))?.parse().ok()?;
+    let path = karman_dashboard::upstream::encode(url.path_and_query()?.as_str());
+    Some(format!("/login?next={path}"))
 }
 
 async fn here(front: &Arc<Front>, local: Local, request: Request) -> Response {

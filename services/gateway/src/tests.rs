@@ -375,6 +375,10 @@ async fn people_sign_in_on_a_page() {
         (away.status(), away.headers()["location"].to_str().unwrap()),
         (StatusCode::FOUND, "/login?next=%2Fui%2Fservices%3Fq%3Da")
     );
+    let part = [("hx-request", "true"), ("hx-current-url", "http://a/ui/nodes?x=1")];
+    let part = cluster.open(Method::GET, "/ui/nodes", &part, "").await;
+    assert_eq!(part.status(), StatusCode::UNAUTHORIZED);
+    assert_eq!(part.headers()["hx-redirect"], "/login?next=%2Fui%2Fnodes%3Fx%3D1");
     let (status, page) = cluster.get("/login?next=%2Fui%2Fservices%3Fq%3Da").await;
     assert_eq!(status, StatusCode::OK);
     assert!(page.contains("value=\"/ui/services?q=a\""), "{page}");

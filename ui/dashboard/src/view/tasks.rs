@@ -117,7 +117,7 @@ pub fn detail(snapshot: &Snapshot, id: &str) -> Option<Detail> {
     };
     Some(Detail {
         row: row(snapshot, task),
-        message: task.last().map(|status| status.message.clone()).unwrap_or_default(),
+        message: message(snapshot, task),
         endpoints: endpoints(&host, &ports),
         disk: mib(task.resources.disk),
         ports: task.resources.ports.clone(),
@@ -125,6 +125,16 @@ pub fn detail(snapshot: &Snapshot, id: &str) -> Option<Detail> {
         history: statuses.into_iter().map(heard).collect(),
         active: !task.is_terminal(),
     })
+}
+
+/// What was last said of a task. A master need not tell; the orchestrator
+/// remembers the last failure of each service.
+fn message(snapshot: &Snapshot, task: &mesos::Task) -> String {
+    let said =
+        task.last().map(|status| status.message.clone()).filter(|message| !message.is_empty());
+    let failures = snapshot.apps.iter().filter_map(|app| app.last_task_failure.as_ref());
+    let mut remembered = failures.filter(|failure| failure.task_id == task.id);
+    said.or_else(|| remembered.next().map(|failure| failure.message.clone())).unwrap_or_default()
 }
 
 fn row(snapshot: &Snapshot, task: &mesos::Task) -> Row {
@@ -192,3 +202,6 @@ pub fn state(state: &str) -> Badge {
     };
     Badge::new(tone, label)
 }
+
+#[cfg(test)]
+mod tests;
