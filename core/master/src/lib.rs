@@ -3,12 +3,35 @@
 //! The master knows agents, frameworks and tasks; it knows no service. Agents
 //! dial in over the session protocol, frameworks speak the Mesos v1 scheduler
 //! API, operators read snapshots.
+//!
+//! [`ledger`], [`allocator`], [`offers`] and [`validate`] decide; [`core`] is the
+//! task around them; [`http`] and [`session`] are the doors.
 
-use std::net::IpAddr;
+mod allocator;
+mod core;
+mod discovery;
+mod http;
+mod ledger;
+mod offers;
+mod session;
+mod stored;
+mod validate;
+
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
+use karman_api::mesos::v1;
+use karman_model::time::Timestamp;
+use karman_rt::time::now_ms;
 use karman_store::Store;
 use tokio::net::TcpListener;
+use tokio::sync::{mpsc, watch};
+
+use crate::core::{Core, REQUESTS_MAX};
+use crate::ledger::{Identity, Ledger};
+
+/// Under which name masters campaign for leadership.
+const LEADERSHIP: &str = "master";
 
 /// What a master needs to start.
 #[derive(Debug)]
@@ -40,9 +63,49 @@ pub enum StartError {
 
 /// Starts a master; it is ready when this returns.
 pub async fn start(config: Config, tasks: &karman_rt::Tasks) -> Result<(), StartError> {
-    let Config { cluster_name: _, hostname: _, ip: _, http, session: _, store, version: _ } =
-        config;
-    store.load("/master/").await?;
-    karman_rt::http::serve("master", http, axum::Router::new(), tasks);
+    let Config { cluster_name, hostname, ip, http, session, store, version } = config;
+    let address = SocketAddr::new(ip, http.local_addr().map_err(StartError::Address)?.port());
+    let leadership = store.campaign(LEADERSHIP).await?;
+    let contents = stored::read(&store.load(stored::PREFIX).await?.entries)?;
+
+    let now = Timestamp(now_ms());
+    let id = uuid::Uuid::new_v4().to_string();
+    let info = master_info(&id, address, &hostname, version);
+    let mut ledger = Ledger::new(Identity { id: id.into(), info, started: now });
+    ledger.restore(now, contents.agents, contents.frameworks);
+
+    let (views, snapshot) = watch::channel(Arc::new(ledger.view()));
+    let (requests, queue) = mpsc::channel(REQUESTS_MAX);
+    let core = Core::new(ledger, queue, store, leadership, views);
+    tasks.spawn_critical("master", core.run());
+    session::serve(session, requests.clone(), tasks);
+    let shared =
+        http::Shared { core: requests, snapshot, tasks: tasks.clone(), cluster_name, version };
+    karman_rt::http::serve("master", http, http::router(shared), tasks);
+    tracing::info!(address = %address, "master ready");
     Ok(())
+}
+
+fn master_info(id: &str, address: SocketAddr, hostname: &str, version: &str) -> v1::MasterInfo {
+    use v1::master_info::{Capability, capability::Type};
+    // The bytes of the address in network order, read as a native number.
+    let ip = match address.ip() {
+        IpAddr::V4(ip) => u32::from_ne_bytes(ip.octets()),
+        IpAddr::V6(_) => 0,
+    };
+    v1::MasterInfo {
+        id: id.to_owned(),
+        ip,
+        port: address.port().into(),
+        pid: Some(format!("master@{address}")),
+        hostname: Some(hostname.to_owned()),
+        version: Some(version.to_owned()),
+        address: Some(v1::Address {
+            hostname: Some(hostname.to_owned()),
+            ip: Some(address.ip().to_string()),
+            port: address.port().into(),
+        }),
+        domain: None,
+        capabilities: vec![Capability { r#type: Some(Type::AgentUpdate.into()) }],
+    }
 }

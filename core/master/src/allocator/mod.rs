@@ -1,0 +1,294 @@
+//! Decides which framework is offered what. Pure and incremental.
+//!
+//! Two levels of fair sharing by dominant resource: first over roles, then over
+//! the frameworks of a role. Everything that changes what could be offered puts
+//! its agent on a list, and [`Allocator::allocate`] looks at that list only: its
+//! cost follows what changed, not the size of the cluster. One framework gets
+//! all that it may use of an agent.
+#![deny(clippy::disallowed_methods)]
+
+mod filters;
+mod pool;
+mod shares;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use karman_model::id::{AgentId, FrameworkId};
+use karman_model::quantity::Quantity;
+use karman_model::resource::Resources;
+use karman_model::time::Timestamp;
+
+use filters::Filters;
+use pool::Pool;
+use shares::{Quantities, Shares};
+
+/// The name of a role.
+pub(crate) type Role = Arc<str>;
+
+/// Less than this much of both is not worth an offer.
+pub(crate) const CPUS_MIN: Quantity = Quantity::from_thousandths(10);
+pub(crate) const MEM_MIN: Quantity = Quantity::from_units(32);
+
+/// What a framework understands, as far as it decides what it is offered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Appetite {
+    pub(crate) revocable: bool,
+    pub(crate) gpu: bool,
+    pub(crate) shared: bool,
+    pub(crate) refined: bool,
+}
+
+/// So much of one agent goes to one framework in one role.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Grant {
+    pub(crate) agent: AgentId,
+    pub(crate) framework: FrameworkId,
+    pub(crate) role: Role,
+    /// On the account of the role.
+    pub(crate) resources: Resources,
+}
+
+/// Alternatives of least amounts, by role; any one of them is enough.
+pub(crate) type Minimums = BTreeMap<Role, Vec<BTreeMap<String, Quantity>>>;
+
+#[derive(Clone, Debug)]
+struct Client {
+    roles: BTreeSet<Role>,
+    suppressed: BTreeSet<Role>,
+    appetite: Appetite,
+    minimums: Minimums,
+    active: bool,
+}
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Allocator {
+    pools: BTreeMap<AgentId, Pool>,
+    clients: BTreeMap<FrameworkId, Client>,
+    shares: Shares,
+    filters: Filters,
+    /// Agents of which something may be offered to somebody.
+    offerable: BTreeSet<AgentId>,
+    /// Agents to look at in the next run.
+    pending: BTreeSet<AgentId>,
+}
+
+impl Allocator {
+    /// Everything of a new agent is free.
+    pub(crate) fn add_agent(&mut self, agent: &AgentId, total: &Resources) {
+        self.shares.add_total(&Quantities::of(total));
+        self.pools.insert(agent.clone(), Pool::new(total.clone()));
+        self.changed(agent);
+    }
+
+    /// What is still charged stays on the accounts of its frameworks until it is
+    /// released.
+    pub(crate) fn remove_agent(&mut self, agent: &AgentId) {
+        if let Some(pool) = self.pools.remove(agent) {
+            self.shares.sub_total(&Quantities::of(pool.total()));
+        }
+        self.filters.forget_agent(agent);
+        self.offerable.remove(agent);
+        self.pending.remove(agent);
+    }
+
+    /// Nothing of an inactive agent is offered.
+    pub(crate) fn set_agent_active(&mut self, agent: &AgentId, active: bool) {
+        if let Some(pool) = self.pools.get_mut(agent) {
+            pool.active = active;
+            self.changed(agent);
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn has_agent(&self, agent: &AgentId) -> bool {
+        self.pools.contains_key(agent)
+    }
+
+    /// Adds a framework or replaces what is known of it; its accounts stay.
+    pub(crate) fn put_framework(
+        &mut self,
+        framework: &FrameworkId,
+        roles: BTreeSet<Role>,
+        suppressed: BTreeSet<Role>,
+        appetite: Appetite,
+        minimums: Minimums,
+        active: bool,
+    ) {
+        let client = Client { roles, suppressed, appetite, minimums, active };
+        self.clients.insert(framework.clone(), client);
+        self.refresh(framework);
+        self.pending.extend(self.offerable.iter().cloned());
+    }
+
+    pub(crate) fn remove_framework(&mut self, framework: &FrameworkId) {
+        self.clients.remove(framework);
+        self.filters.forget_framework(framework);
+        self.refresh(framework);
+    }
+
+    /// An inactive framework is offered nothing.
+    pub(crate) fn set_framework_active(&mut self, framework: &FrameworkId, active: bool) {
+        let Some(client) = self.clients.get_mut(framework) else { return };
+        client.active = active;
+        self.refresh(framework);
+        if active {
+            self.pending.extend(self.offerable.iter().cloned());
+        } else {
+            self.filters.forget_framework(framework);
+        }
+    }
+
+    /// No offers for `roles` (all, if empty) until they are revived.
+    pub(crate) fn suppress(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) {
+        let Some(client) = self.clients.get_mut(framework) else { return };
+        let roles = if roles.is_empty() { client.roles.clone() } else { roles.clone() };
+        client.suppressed.extend(roles);
+        self.refresh(framework);
+    }
+
+    /// Ends suppression and filters of `roles` (all, if empty).
+    pub(crate) fn revive(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) {
+        let Some(client) = self.clients.get_mut(framework) else { return };
+        let roles = if roles.is_empty() { client.roles.clone() } else { roles.clone() };
+        for role in &roles {
+            client.suppressed.remove(role);
+            self.filters.clear(framework, role);
+        }
+        self.refresh(framework);
+        self.pending.extend(self.offerable.iter().cloned());
+    }
+
+    /// Puts resources on a framework's account, whether they were offered or
+    /// are found in use.
+    pub(crate) fn charge(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        role: &Role,
+        resources: &Resources,
+    ) {
+        if let Some(pool) = self.pools.get_mut(agent) {
+            pool.take(&resources.unallocated());
+            self.changed(agent);
+        }
+        self.shares.charge(framework, role, &Quantities::of(resources));
+    }
+
+    /// Takes resources off a framework's account; they can be offered at once.
+    pub(crate) fn release(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        role: &Role,
+        resources: &Resources,
+    ) {
+        if resources.is_empty() {
+            return;
+        }
+        self.shares.release(framework, role, &Quantities::of(resources));
+        if let Some(pool) = self.pools.get_mut(agent) {
+            pool.give(&resources.unallocated());
+            self.changed(agent);
+        }
+    }
+
+    /// The framework does not want these, or less, from this agent until then.
+    pub(crate) fn refuse(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        role: &Role,
+        resources: &Resources,
+        until: Timestamp,
+    ) {
+        if !resources.is_empty() && self.clients.contains_key(framework) {
+            self.filters.add(agent, framework, role, resources.unallocated(), until);
+        }
+    }
+
+    /// When a filter runs out next.
+    pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
+        self.filters.next_expiry()
+    }
+
+    pub(crate) fn filter_count(&self) -> usize {
+        self.filters.len()
+    }
+
+    /// Gives away all that somebody wants of the agents that changed.
+    pub(crate) fn allocate(&mut self, now: Timestamp) -> Vec<Grant> {
+        self.pending.extend(self.filters.expire(now));
+        let mut grants = Vec::new();
+        for agent in std::mem::take(&mut self.pending) {
+            while let Some(grant) = self.pick(&agent) {
+                self.charge(&agent, &grant.framework, &grant.role, &grant.resources);
+                grants.push(grant);
+            }
+        }
+        self.pending.clear();
+        grants
+    }
+
+    /// The framework that is owed most among those that take something.
+    fn pick(&self, agent: &AgentId) -> Option<Grant> {
+        let pool = self.pools.get(agent).filter(|pool| pool.is_offerable())?;
+        for (role, framework) in self.shares.in_order() {
+            let Some(client) = self.clients.get(framework) else { continue };
+            let resources = pool.usable(role, client.appetite);
+            if client.wants(role, &resources)
+                && !self.filters.refuses(agent, framework, role, &resources)
+            {
+                return Some(Grant {
+                    agent: agent.clone(),
+                    framework: framework.clone(),
+                    role: Arc::clone(role),
+                    resources: resources.allocated_to(role),
+                });
+            }
+        }
+        None
+    }
+
+    fn changed(&mut self, agent: &AgentId) {
+        if self.pools.get(agent).is_some_and(Pool::is_offerable) {
+            self.offerable.insert(agent.clone());
+            self.pending.insert(agent.clone());
+        } else {
+            self.offerable.remove(agent);
+        }
+    }
+
+    /// Brings the framework's places in the order up to date.
+    fn refresh(&mut self, framework: &FrameworkId) {
+        let places = match self.clients.get(framework) {
+            Some(client) if client.active => {
+                client.roles.difference(&client.suppressed).cloned().collect()
+            }
+            Some(_) | None => BTreeSet::new(),
+        };
+        self.shares.set_places(framework, &places);
+    }
+
+    /// What is free of an agent.
+    #[cfg(test)]
+    pub(crate) fn available(&self, agent: &AgentId) -> Resources {
+        self.pools.get(agent).map(|pool| pool.available().clone()).unwrap_or_default()
+    }
+}
+
+impl Client {
+    /// Whether it is worth an offer.
+    fn wants(&self, role: &Role, resources: &Resources) -> bool {
+        if resources.is_empty() {
+            return false;
+        }
+        match self.minimums.get(role) {
+            Some(alternatives) if !alternatives.is_empty() => alternatives
+                .iter()
+                .any(|least| least.iter().all(|(name, amount)| resources.scalar(name) >= *amount)),
+            Some(_) => true,
+            None => resources.scalar("cpus") >= CPUS_MIN || resources.scalar("mem") >= MEM_MIN,
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! The one task that owns the ledger.
+//!
+//! Inputs: requests from a bounded queue, time. For all requests that wait it
+//! applies their events, lets the allocator run once, commits what must be
+//! durable, and only then sends anything to anybody. Nobody who reads slowly can
+//! stop it: their queues are bounded and overflow cuts them off.
+
+mod outlets;
+mod publish;
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::IpAddr;
+use std::time::Duration;
+
+use karman_api::mesos::v1;
+use karman_api::mesos::v1::scheduler;
+use karman_api::session::{MasterMessage, Register};
+use karman_model::id::FrameworkId;
+use karman_model::time::Timestamp;
+use karman_rt::time::now_ms;
+use karman_store::{Change, Leadership, Store};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::ledger::{CallGate, Effect, Event, Key, Ledger, SessionId, StreamId, View};
+use crate::stored;
+use crate::validate;
+
+pub(crate) use outlets::{EVENTS_QUEUE_MAX, MESSAGES_QUEUE_MAX};
+pub(crate) use publish::{DISCOVERY_QUEUE_MAX, Line};
+
+/// Requests that wait for the core; senders wait when it is full.
+pub(crate) const REQUESTS_MAX: usize = 4096;
+/// Requests that share one run of the allocator and one commit.
+const BATCH_MAX: usize = 512;
+/// Between two tries to commit while the store is not available.
+const COMMIT_RETRY: Duration = Duration::from_millis(200);
+
+/// What the shell asks of the core.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// A framework has opened an event stream.
+    Subscribe {
+        stream: StreamId,
+        events: mpsc::Sender<Vec<scheduler::Event>>,
+        info: Box<v1::FrameworkInfo>,
+        suppressed: Vec<String>,
+    },
+    Call {
+        framework: FrameworkId,
+        stream: Option<String>,
+        call: Box<scheduler::Call>,
+        reply: oneshot::Sender<CallGate>,
+    },
+    Update {
+        framework: FrameworkId,
+        stream: Option<String>,
+        info: Box<v1::FrameworkInfo>,
+        suppressed: Vec<String>,
+        reply: oneshot::Sender<Result<CallGate, validate::framework::Error>>,
+    },
+    /// An agent has opened a session.
+    Register {
+        session: SessionId,
+        messages: mpsc::Sender<MasterMessage>,
+        /// Stops reading from the agent.
+        reader: CancellationToken,
+        register: Box<Register>,
+        ip: IpAddr,
+    },
+    Teardown {
+        framework: FrameworkId,
+        reply: oneshot::Sender<bool>,
+    },
+    /// Somebody follows the discovery stream.
+    Discover {
+        lines: mpsc::Sender<Line>,
+    },
+    Happened(Event),
+}
+
+/// Why the core cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("another master leads now")]
+    Deposed,
+    #[error("the state of the master cannot be stored")]
+    Store(#[source] karman_store::Error),
+}
+
+pub(crate) struct Core {
+    ledger: Ledger,
+    requests: mpsc::Receiver<Request>,
+    store: std::sync::Arc<dyn Store>,
+    leadership: Leadership,
+    outlets: outlets::Outlets,
+    publisher: publish::Publisher,
+    /// What follows from cutting somebody off.
+    followups: VecDeque<Event>,
+}
+
+impl Core {
+    pub(crate) fn new(
+        ledger: Ledger,
+        requests: mpsc::Receiver<Request>,
+        store: std::sync::Arc<dyn Store>,
+        leadership: Leadership,
+        views: watch::Sender<std::sync::Arc<View>>,
+    ) -> Self {
+        Self {
+            publisher: publish::Publisher::new(&ledger, views),
+            ledger,
+            requests,
+            store,
+            leadership,
+            outlets: outlets::Outlets::default(),
+            followups: VecDeque::new(),
+        }
+    }
+
+    pub(crate) async fn run(mut self) -> Result<(), Error> {
+        let mut lost = self.leadership.lost.clone();
+        loop {
+            let wait = self.wait();
+            let first = tokio::select! {
+                request = self.requests.recv() => match request {
+                    Some(request) => Some(request),
+                    None => return Ok(()),
+                },
+                () = tokio::time::sleep(wait) => None,
+                _ = lost.wait_for(|lost| *lost) => return Err(Error::Deposed),
+            };
+            let now = Timestamp(now_ms());
+            let mut batch = Batch::default();
+            self.fill(now, first, &mut batch);
+            batch.effects.extend(self.ledger.allocate(now));
+            self.commit(&batch).await?;
+            self.release(batch);
+            self.publisher.publish(&mut self.ledger, Timestamp(now_ms()));
+        }
+    }
+
+    /// Until something is due.
+    fn wait(&self) -> Duration {
+        if !self.followups.is_empty() {
+            return Duration::ZERO;
+        }
+        let now = Timestamp(now_ms());
+        let due = [self.ledger.next_deadline(), self.publisher.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min();
+        // A day is as good as never.
+        due.map_or(Duration::from_secs(86_400), |due| due.since(now))
+    }
+
+    /// Applies everything that waits.
+    fn fill(&mut self, now: Timestamp, first: Option<Request>, batch: &mut Batch) {
+        batch.effects.extend(self.ledger.apply(now, Event::Tick));
+        while let Some(event) = self.followups.pop_front() {
+            batch.effects.extend(self.ledger.apply(now, event));
+        }
+        let mut next = first;
+        for _ in 0..BATCH_MAX {
+            let Some(request) = next.take() else { break };
+            self.handle(now, request, batch);
+            next = self.requests.try_recv().ok();
+        }
+        // The one that no longer fitted.
+        if let Some(request) = next {
+            self.handle(now, request, batch);
+        }
+        self.publisher.changed();
+    }
+
+    fn handle(&mut self, now: Timestamp, request: Request, batch: &mut Batch) {
+        let event = match request {
+            Request::Subscribe { stream, events, info, suppressed } => {
+                self.outlets.add_stream(&stream, events);
+                Event::Subscribe { stream, info, suppressed }
+            }
+            Request::Call { framework, stream, call, reply } => {
+                let gate = self.ledger.gate(&framework, stream.as_deref());
+                batch.gates.push((reply, gate));
+                if gate != CallGate::Open {
+                    return;
+                }
+                Event::Call { framework, call }
+            }
+            Request::Update { framework, stream, info, suppressed, reply } => {
+                let gate = self.ledger.gate(&framework, stream.as_deref());
+                let result = match gate {
+                    CallGate::Open => self
+                        .ledger
+                        .update_framework(&framework, *info, &suppressed)
+                        .map(|effects| {
+                            batch.effects.extend(effects);
+                            gate
+                        }),
+                    _closed => Ok(gate),
+                };
+                batch.updates.push((reply, result));
+                return;
+            }
+            Request::Register { session, messages, reader, register, ip } => {
+                info!(ip = %ip, tasks = register.tasks.len(), "agent registers");
+                self.outlets.add_session(session, messages, reader);
+                Event::Register { session, register, ip }
+            }
+            Request::Teardown { framework, reply } => {
+                batch.teardowns.push((reply, self.ledger.knows_framework(&framework)));
+                Event::Teardown { framework }
+            }
+            Request::Discover { lines } => return self.publisher.follow(lines),
+            Request::Happened(event) => event,
+        };
+        batch.effects.extend(self.ledger.apply(now, event));
+    }
+
+    /// Nothing is said before what it rests on is durable.
+    async fn commit(&self, batch: &Batch) -> Result<(), Error> {
+        let keys: BTreeSet<&Key> = batch
+            .effects
+            .iter()
+            .filter_map(|effect| match effect {
+                Effect::Save(key) => Some(key),
+                Effect::Send { .. }
+                | Effect::CloseStream(_)
+                | Effect::Tell { .. }
+                | Effect::CloseSession(_) => None,
+            })
+            .collect();
+        let changes: Vec<Change> =
+            keys.into_iter().map(|key| stored::change(&self.ledger, key)).collect();
+        for chunk in changes.chunks(karman_store::CHANGES_MAX) {
+            loop {
+                match self.store.commit(&self.leadership.fence, chunk.to_vec()).await {
+                    Ok(_revision) => break,
+                    Err(karman_store::Error::Unavailable { reason }) => {
+                        warn!(reason, "the store is not available; trying again");
+                        tokio::time::sleep(COMMIT_RETRY).await;
+                    }
+                    Err(
+                        error @ (karman_store::Error::Fenced { .. }
+                        | karman_store::Error::Refused { .. }),
+                    ) => {
+                        return Err(Error::Store(error));
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, batch: Batch) {
+        let Batch { effects, gates, updates, teardowns } = batch;
+        // A receiver that is gone has hung up.
+        for (reply, gate) in gates {
+            let _gone = reply.send(gate);
+        }
+        for (reply, result) in updates {
+            let _gone = reply.send(result);
+        }
+        for (reply, known) in teardowns {
+            let _gone = reply.send(known);
+        }
+        self.followups.extend(self.outlets.release(effects));
+    }
+}
+
+/// Everything that is decided and not yet said.
+#[derive(Debug, Default)]
+struct Batch {
+    effects: Vec<Effect>,
+    gates: Vec<(oneshot::Sender<CallGate>, CallGate)>,
+    updates: Vec<Reply<Result<CallGate, validate::framework::Error>>>,
+    teardowns: Vec<Reply<bool>>,
+}
+
+type Reply<T> = (oneshot::Sender<T>, T);

@@ -1,0 +1,108 @@
+//! Where events and messages leave: a bounded queue per framework and agent.
+//! Whoever does not keep up is cut off and comes back by itself.
+
+use std::collections::BTreeMap;
+
+use karman_api::mesos::v1::scheduler;
+use karman_api::session::MasterMessage;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tracing::warn;
+
+use crate::ledger::{Effect, Event, SessionId, StreamId};
+
+/// Groups of events that wait for a framework to read them; all that happens at
+/// once is one group.
+pub(crate) const EVENTS_QUEUE_MAX: usize = 8192;
+/// Messages that wait for an agent to read them.
+pub(crate) const MESSAGES_QUEUE_MAX: usize = 16_384;
+
+#[derive(Debug)]
+struct Session {
+    messages: mpsc::Sender<MasterMessage>,
+    reader: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Outlets {
+    streams: BTreeMap<StreamId, mpsc::Sender<Vec<scheduler::Event>>>,
+    sessions: BTreeMap<SessionId, Session>,
+}
+
+impl Outlets {
+    pub(super) fn add_stream(
+        &mut self,
+        stream: &StreamId,
+        events: mpsc::Sender<Vec<scheduler::Event>>,
+    ) {
+        self.streams.insert(StreamId::clone(stream), events);
+    }
+
+    pub(super) fn add_session(
+        &mut self,
+        session: SessionId,
+        messages: mpsc::Sender<MasterMessage>,
+        reader: CancellationToken,
+    ) {
+        self.sessions.insert(session, Session { messages, reader });
+    }
+
+    /// Sends everything; returns what follows from those who were cut off.
+    pub(super) fn release(&mut self, effects: Vec<Effect>) -> Vec<Event> {
+        let mut followups = Vec::new();
+        let mut groups: BTreeMap<StreamId, Vec<scheduler::Event>> = BTreeMap::new();
+        for effect in effects {
+            match effect {
+                Effect::Save(_) => {}
+                Effect::Send { stream, event } => groups.entry(stream).or_default().push(event),
+                Effect::CloseStream(stream) => {
+                    if let Some(events) = groups.remove(&stream) {
+                        self.send(&stream, events);
+                    }
+                    self.streams.remove(&stream);
+                }
+                Effect::Tell { session, message } => followups.extend(self.tell(session, message)),
+                Effect::CloseSession(session) => self.close(session),
+            }
+        }
+        for (stream, events) in groups {
+            followups.extend(self.send(&stream, events));
+        }
+        followups
+    }
+
+    fn send(&mut self, stream: &StreamId, events: Vec<scheduler::Event>) -> Option<Event> {
+        match self.streams.get(stream)?.try_send(events) {
+            Ok(()) => return None,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                warn!(stream = %stream, "framework does not read its events and is disconnected");
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => {}
+        }
+        self.streams.remove(stream);
+        Some(Event::StreamClosed { stream: StreamId::clone(stream) })
+    }
+
+    fn tell(
+        &mut self,
+        session: SessionId,
+        body: karman_api::session::master_message::Body,
+    ) -> Option<Event> {
+        let outlet = self.sessions.get(&session)?;
+        match outlet.messages.try_send(MasterMessage { body: Some(body) }) {
+            Ok(()) => return None,
+            Err(mpsc::error::TrySendError::Full(_)) => {
+                warn!(session = session.0, "agent does not read its messages and is disconnected");
+            }
+            Err(mpsc::error::TrySendError::Closed(_)) => {}
+        }
+        self.close(session);
+        Some(Event::SessionClosed { session })
+    }
+
+    fn close(&mut self, session: SessionId) {
+        if let Some(Session { messages: _, reader }) = self.sessions.remove(&session) {
+            reader.cancel();
+        }
+    }
+}

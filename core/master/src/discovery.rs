@@ -1,0 +1,218 @@
+//! The discovery snapshot: which tasks run where, as names and virtual IPs see
+//! them. Kept up to date from what the ledger has touched.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use karman_api::karman::discovery::{
+    Agent, Discovery, DiscoveryPort, Framework, Master, Message, PortMapping, Task,
+};
+use karman_api::mesos::v1;
+use karman_api::mesos::v1::TaskState;
+use karman_model::id::{AgentId, FrameworkId, TaskId};
+use karman_model::ranges::Ranges;
+
+use crate::ledger::{self, Presence, Touched, View};
+
+#[derive(Debug)]
+pub(crate) struct Table {
+    generation: u64,
+    leader: Option<Master>,
+    tasks: BTreeMap<(FrameworkId, TaskId), Task>,
+    agents: BTreeMap<AgentId, Agent>,
+    frameworks: BTreeMap<FrameworkId, Framework>,
+}
+
+impl Table {
+    pub(crate) fn new(generation: u64, master: &v1::MasterInfo) -> Self {
+        let address = master.address.as_ref();
+        let ip = address.and_then(|address| address.ip.as_ref()?.parse().ok());
+        let leader = ip.map(|ip| Master {
+            hostname: master.hostname.clone().unwrap_or_default(),
+            ip,
+            port: u16::try_from(master.port).unwrap_or_default(),
+        });
+        Self {
+            generation,
+            leader,
+            tasks: BTreeMap::new(),
+            agents: BTreeMap::new(),
+            frameworks: BTreeMap::new(),
+        }
+    }
+
+    /// Everything, for a new reader.
+    pub(crate) fn full(&self) -> Message {
+        Message {
+            generation: self.generation,
+            full: true,
+            leader: self.leader.clone(),
+            tasks: self.tasks.values().cloned().collect(),
+            agents: self.agents.values().cloned().collect(),
+            frameworks: self.frameworks.values().cloned().collect(),
+            ..Message::default()
+        }
+    }
+
+    /// What has changed, if anything that a reader sees did.
+    pub(crate) fn update(&mut self, view: &View, touched: &Touched) -> Option<Message> {
+        let mut delta = Message::default();
+        for (framework, id) in &touched.tasks {
+            let now = view
+                .frameworks
+                .get(framework)
+                .and_then(|owner| owner.tasks.get(id))
+                .and_then(|it| task(it));
+            let key = (framework.clone(), id.clone());
+            merge(
+                &mut self.tasks,
+                key,
+                now,
+                &mut delta.tasks,
+                &mut delta.removed_tasks,
+                id.as_str(),
+            );
+        }
+        for id in &touched.agents {
+            let now = view.agents.get(id).and_then(|it| agent(it));
+            merge(
+                &mut self.agents,
+                id.clone(),
+                now,
+                &mut delta.agents,
+                &mut delta.removed_agents,
+                id.as_str(),
+            );
+        }
+        for id in &touched.frameworks {
+            let now = view.frameworks.get(id).map(|it| framework(it));
+            let (changed, removed) = (&mut delta.frameworks, &mut delta.removed_frameworks);
+            merge(&mut self.frameworks, id.clone(), now, changed, removed, id.as_str());
+        }
+        if delta == Message::default() {
+            return None;
+        }
+        self.generation += 1;
+        Some(Message { generation: self.generation, ..delta })
+    }
+}
+
+fn merge<K: Ord, V: Clone + PartialEq>(
+    known: &mut BTreeMap<K, V>,
+    key: K,
+    now: Option<V>,
+    changed: &mut Vec<V>,
+    removed: &mut Vec<String>,
+    id: &str,
+) {
+    match now {
+        Some(value) if known.get(&key) == Some(&value) => {}
+        Some(value) => {
+            changed.push(value.clone());
+            known.insert(key, value);
+        }
+        None => {
+            if known.remove(&key).is_some() {
+                removed.push(id.to_owned());
+            }
+        }
+    }
+}
+
+fn agent(agent: &ledger::Agent) -> Option<Agent> {
+    // Of a recovered agent the address is known but no task is.
+    if matches!(agent.presence, Presence::Unreachable { .. } | Presence::Recovered) {
+        return None;
+    }
+    Some(Agent {
+        id: agent.id.to_string(),
+        hostname: agent.info.hostname.clone(),
+        ip: agent.ip,
+        port: agent.port(),
+    })
+}
+
+fn framework(framework: &ledger::Framework) -> Framework {
+    Framework {
+        id: framework.id.to_string(),
+        name: framework.info.name.clone(),
+        webui_url: framework.info.webui_url.clone().filter(|url| !url.is_empty()),
+    }
+}
+
+fn task(task: &ledger::Task) -> Option<Task> {
+    let killing = match task.state {
+        TaskState::TaskRunning => false,
+        TaskState::TaskKilling => true,
+        _not_running => return None,
+    };
+    let info = &*task.info;
+    let latest = task.told.as_ref();
+    let container = latest.and_then(|status| status.container_status.as_ref());
+    let addresses = container
+        .into_iter()
+        .flat_map(|status| &status.network_infos)
+        .flat_map(|it| &it.ip_addresses);
+    Some(Task {
+        id: task.id.to_string(),
+        name: info.name.clone(),
+        framework_id: task.framework.to_string(),
+        agent_id: task.agent.to_string(),
+        killing,
+        healthy: latest.and_then(|status| status.healthy),
+        has_health_check: info.health_check.is_some(),
+        container_ips: addresses
+            .filter_map(|address| address.ip_address.as_ref()?.parse::<IpAddr>().ok())
+            .collect(),
+        host_ports: host_ports(&task.resources.ranges("ports")),
+        port_mappings: port_mappings(info.container.as_ref()),
+        discovery: info.discovery.as_ref().map(discovery),
+        labels: labels(info.labels.as_ref()),
+    })
+}
+
+fn host_ports(ports: &Ranges) -> Vec<u16> {
+    ports.numbers().filter_map(|port| u16::try_from(port).ok()).collect()
+}
+
+fn port_mappings(container: Option<&v1::ContainerInfo>) -> Vec<PortMapping> {
+    let mapping = |host: u32, inner: u32, protocol: Option<&String>| {
+        Some(PortMapping {
+            host_port: u16::try_from(host).ok()?,
+            container_port: u16::try_from(inner).ok()?,
+            protocol: protocol.map_or_else(|| "tcp".to_owned(), Clone::clone),
+        })
+    };
+    let Some(container) = container else { return Vec::new() };
+    let docker = container.docker.iter().flat_map(|docker| &docker.port_mappings);
+    let networks = container.network_infos.iter().flat_map(|network| &network.port_mappings);
+    docker
+        .filter_map(|it| mapping(it.host_port, it.container_port, it.protocol.as_ref()))
+        .chain(
+            networks
+                .filter_map(|it| mapping(it.host_port, it.container_port, it.protocol.as_ref())),
+        )
+        .collect()
+}
+
+fn discovery(info: &v1::DiscoveryInfo) -> Discovery {
+    let ports = info.ports.iter().flat_map(|ports| &ports.ports);
+    Discovery {
+        name: info.name.clone(),
+        ports: ports
+            .filter_map(|port| {
+                Some(DiscoveryPort {
+                    number: u16::try_from(port.number).ok()?,
+                    name: port.name.clone(),
+                    protocol: port.protocol.clone(),
+                    labels: labels(port.labels.as_ref()),
+                })
+            })
+            .collect(),
+    }
+}
+
+fn labels(labels: Option<&v1::Labels>) -> BTreeMap<String, String> {
+    let labels = labels.into_iter().flat_map(|labels| &labels.labels);
+    labels.map(|label| (label.key.clone(), label.value.clone().unwrap_or_default())).collect()
+}

@@ -1,0 +1,70 @@
+//! Responses of a few kinds, and the codec of a request.
+
+use axum::body::{Body, Bytes};
+use axum::http::header::{ACCEPT, ALLOW, AsHeaderName, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use karman_api::codec::Codec;
+use serde_json::Value;
+
+pub(super) fn text(status: StatusCode, message: impl Into<String>) -> Response {
+    body(status, "text/plain; charset=utf-8", message.into().into())
+}
+
+pub(super) fn json(value: &Value) -> Response {
+    body(StatusCode::OK, "application/json", value.to_string().into())
+}
+
+pub(super) fn body(status: StatusCode, content_type: &'static str, bytes: Bytes) -> Response {
+    let mut response = Response::new(Body::from(bytes));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response
+}
+
+pub(super) fn empty(status: StatusCode) -> Response {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    response
+}
+
+pub(super) fn not_allowed(allowed: &'static str) -> Response {
+    let mut response = text(StatusCode::METHOD_NOT_ALLOWED, format!("Expecting '{allowed}'"));
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
+}
+
+/// The core has ended: the process is about to.
+pub(super) fn stopping() -> Response {
+    text(StatusCode::SERVICE_UNAVAILABLE, "the master is stopping")
+}
+
+fn header(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The codec of the body, or the answer to give instead.
+pub(super) fn codec_of_body(headers: &HeaderMap) -> Result<Codec, Box<Response>> {
+    let Some(content_type) = header(headers, CONTENT_TYPE) else {
+        return Err(Box::new(text(
+            StatusCode::BAD_REQUEST,
+            "Expecting 'Content-Type' to be present",
+        )));
+    };
+    Codec::from_content_type(content_type).ok_or_else(|| {
+        let message = "Expecting 'Content-Type' of application/json or application/x-protobuf";
+        Box::new(text(StatusCode::UNSUPPORTED_MEDIA_TYPE, message))
+    })
+}
+
+/// The codec that the client reads, or the answer to give instead.
+pub(super) fn codec_of_answer(headers: &HeaderMap) -> Result<Codec, Box<Response>> {
+    Codec::from_accept(header(headers, ACCEPT)).ok_or_else(|| {
+        let message = "Expecting 'Accept' to allow application/json or application/x-protobuf";
+        Box::new(text(StatusCode::NOT_ACCEPTABLE, message))
+    })
+}
+
+pub(super) fn stream_id(headers: &HeaderMap) -> Option<&str> {
+    header(headers, "Mesos-Stream-Id")
+}

@@ -1,0 +1,60 @@
+//! The master itself in the old endpoints, and `/state` as a whole.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use super::{agents, frameworks};
+use crate::ledger::{OFFER_TIMEOUT, PING_INTERVAL, PINGS_MISSED_MAX, Presence, View};
+
+pub(in crate::http) fn version(version: &str) -> Value {
+    json!({ "version": version, "build_date": "", "build_time": 0.0, "build_user": "" })
+}
+
+pub(in crate::http) fn flags(cluster: &str) -> BTreeMap<String, String> {
+    let seconds = |duration: std::time::Duration| format!("{}secs", duration.as_secs());
+    BTreeMap::from([
+        ("cluster".to_owned(), cluster.to_owned()),
+        ("offer_timeout".to_owned(), seconds(OFFER_TIMEOUT)),
+        ("agent_ping_timeout".to_owned(), seconds(PING_INTERVAL)),
+        ("max_agent_ping_timeouts".to_owned(), PINGS_MISSED_MAX.to_string()),
+        ("role_sorter".to_owned(), "drf".to_owned()),
+        ("framework_sorter".to_owned(), "drf".to_owned()),
+    ])
+}
+
+pub(in crate::http) fn state(view: &View, cluster: &str, version: &str) -> Value {
+    let master = &view.identity.info;
+    let count = |wanted: fn(Presence) -> bool| {
+        view.agents.values().filter(|agent| wanted(agent.presence)).count()
+    };
+    let started = view.identity.started.as_secs_f64();
+    let pid = master.pid.as_deref().unwrap_or_default();
+    let hostname = master.hostname.as_deref().unwrap_or_default();
+    let completed: Vec<Value> = view.completed.iter().map(|it| frameworks::framework(it)).collect();
+    json!({
+        "version": version,
+        "build_date": "",
+        "build_time": 0.0,
+        "build_user": "",
+        "start_time": started,
+        "elected_time": started,
+        "id": master.id,
+        "pid": pid,
+        "hostname": hostname,
+        "capabilities": ["AGENT_UPDATE"],
+        "activated_slaves": count(|presence| matches!(presence, Presence::Registered)),
+        "deactivated_slaves": count(|presence| matches!(presence, Presence::Disconnected)),
+        "unreachable_slaves": count(|presence| matches!(presence, Presence::Unreachable { .. })),
+        "leader": pid,
+        "leader_info": { "id": master.id, "pid": pid, "port": master.port, "hostname": hostname },
+        "cluster": cluster,
+        "flags": flags(cluster),
+        "slaves": agents::all(view),
+        "recovered_slaves": agents::recovered(view),
+        "frameworks": view.frameworks.values().map(|it| frameworks::framework(it)).collect::<Vec<_>>(),
+        "completed_frameworks": completed,
+        "orphan_tasks": [],
+        "unregistered_frameworks": [],
+    })
+}

@@ -1,0 +1,67 @@
+//! One agent as the master knows it.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use karman_api::mesos::v1;
+use karman_model::id::{AgentId, FrameworkId, OfferId, TaskId};
+use karman_model::resource::Resources;
+use karman_model::time::Timestamp;
+
+use super::SessionId;
+
+/// The port where agents serve their API unless they say another.
+const PORT: u16 = 5051;
+
+/// Whether the agent is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    Registered,
+    /// Its session broke; it keeps its tasks for a while.
+    Disconnected,
+    /// Away for too long; its tasks may or may not run.
+    Unreachable {
+        since: Timestamp,
+    },
+    /// Admitted before this master started and not back yet.
+    Recovered,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Agent {
+    pub(crate) id: AgentId,
+    pub(crate) info: Arc<v1::AgentInfo>,
+    pub(crate) ip: IpAddr,
+    pub(crate) version: String,
+    pub(crate) presence: Presence,
+    pub(crate) session: Option<SessionId>,
+    pub(crate) registered: Timestamp,
+    pub(crate) reregistered: Option<Timestamp>,
+    pub(crate) total: Resources,
+    /// Of tasks that are not terminal.
+    pub(crate) used: Resources,
+    pub(crate) offered: Resources,
+    pub(crate) tasks: BTreeSet<(FrameworkId, TaskId)>,
+    pub(crate) offers: BTreeSet<OfferId>,
+    /// When it is given up, while it is away.
+    pub(crate) deadline: Option<Timestamp>,
+    /// Pings since its last answer.
+    pub(crate) pings_missed: u32,
+}
+
+impl Agent {
+    pub(crate) fn port(&self) -> u16 {
+        self.info.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(PORT)
+    }
+
+    /// How Mesos names its process; clients take the address out of it.
+    pub(crate) fn pid(&self) -> String {
+        format!("slave(1)@{}:{}", self.ip, self.port())
+    }
+
+    pub(crate) const fn is_registered(&self) -> bool {
+        matches!(self.presence, Presence::Registered)
+    }
+}

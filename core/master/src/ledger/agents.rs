@@ -1,0 +1,127 @@
+//! Whether agents are there: sessions, pings, absence.
+#![deny(clippy::disallowed_methods)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use karman_api::mesos::v1;
+use karman_api::mesos::v1::TaskState;
+use karman_api::mesos::v1::scheduler::{self, event};
+use karman_api::mesos::v1::task_status::Reason;
+use karman_api::session::{self, master_message::Body};
+use karman_model::id::{AgentId, FrameworkId, TaskId};
+use karman_model::resource::Resources;
+use karman_model::time::Timestamp;
+
+use super::status::{self, Verdict, precise};
+use super::{Effect, Key, Ledger, Presence, SessionId, Timer};
+
+pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(15);
+/// An agent that leaves so many pings in a row unanswered is unreachable.
+pub(crate) const PINGS_MISSED_MAX: u32 = 5;
+/// An agent without a session is unreachable after as long as one that does not
+/// answer.
+const ABSENCE_MAX: Duration = Duration::from_secs(75);
+
+/// How long an agent waits for a ping before it looks for another master.
+pub(super) fn silence_ms() -> u64 {
+    u64::try_from((PING_INTERVAL * PINGS_MISSED_MAX).as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Ledger {
+    pub(super) fn session_closed(&mut self, now: Timestamp, session: SessionId) {
+        let Some(id) = self.sessions.remove(&session) else { return };
+        let deadline = now + ABSENCE_MAX;
+        let Some(agent) = self.agent_mut(&id).filter(|agent| agent.session == Some(session)) else {
+            return;
+        };
+        agent.session = None;
+        agent.presence = Presence::Disconnected;
+        agent.deadline = Some(deadline);
+        self.allocator.set_agent_active(&id, false);
+        self.rescind_agent(&id);
+        self.timers.set(deadline, Timer::Absence(id.clone()));
+        self.touched.agents.insert(id);
+    }
+
+    pub(super) fn pong(&mut self, session: SessionId) {
+        let Some(id) = self.sessions.get(&session).cloned() else { return };
+        if let Some(agent) = self.agent_mut(&id) {
+            agent.pings_missed = 0;
+        }
+    }
+
+    pub(super) fn ping_due(&mut self, now: Timestamp, session: SessionId) {
+        let Some(id) = self.sessions.get(&session).cloned() else { return };
+        let Some(agent) = self.agent_mut(&id) else { return };
+        if agent.pings_missed >= PINGS_MISSED_MAX {
+            self.sessions.remove(&session);
+            self.effect(Effect::CloseSession(session));
+            return self.lose_agent(now, &id);
+        }
+        agent.pings_missed += 1;
+        self.tell(&id, Body::Ping(session::Ping {}));
+        self.timers.set(now + PING_INTERVAL, Timer::Ping(session));
+    }
+
+    pub(super) fn absence_due(&mut self, now: Timestamp, id: &AgentId) {
+        let deadline = self.agents.get(id).and_then(|agent| agent.deadline);
+        if deadline.is_some_and(|deadline| deadline <= now) {
+            self.lose_agent(now, id);
+        }
+    }
+
+    /// Its tasks may live or not; their resources are nobody's until it is back.
+    fn lose_agent(&mut self, now: Timestamp, id: &AgentId) {
+        self.rescind_agent(id);
+        let Some(agent) = self.agent_mut(id) else { return };
+        agent.presence = Presence::Unreachable { since: now };
+        agent.session = None;
+        agent.deadline = None;
+        agent.pings_missed = 0;
+        agent.used = Resources::EMPTY;
+        let tasks = std::mem::take(&mut agent.tasks);
+        for (framework, task) in tasks {
+            self.lose_task(now, id, &framework, &task);
+        }
+        self.allocator.remove_agent(id);
+        self.counters.agents_unreachable += 1;
+        self.touched.agents.insert(id.clone());
+        self.effect(Effect::Save(Key::Agent(id.clone())));
+        let connected: Vec<FrameworkId> = self
+            .frameworks
+            .values()
+            .filter(|framework| framework.is_connected())
+            .map(|framework| framework.id.clone())
+            .collect();
+        for framework in connected {
+            let failure = Some(event::Failure { agent_id: Some(id.into()), ..Default::default() });
+            self.send(
+                &framework,
+                scheduler::Event { failure, ..status::event(event::Type::Failure) },
+            );
+        }
+    }
+
+    fn lose_task(&mut self, now: Timestamp, agent: &AgentId, framework: &FrameworkId, id: &TaskId) {
+        self.touch_task(framework, id);
+        let Some(owner) = self.frameworks.get_mut(framework).map(Arc::make_mut) else { return };
+        if owner.tasks.get(id).is_some_and(|task| task.is_terminal()) {
+            return owner.complete(id);
+        }
+        let state = precise(owner.capabilities, TaskState::TaskUnreachable);
+        let Some(mut lost) = owner.tasks.remove(id) else { return };
+        let task = Arc::make_mut(&mut lost);
+        let verdict = Verdict::new(state, Reason::AgentRemoved, "the agent cannot be reached");
+        let mut status = verdict.status(now, id, Some(agent));
+        status.unreachable_time = Some(v1::TimeInfo { nanoseconds: now.as_nanos() });
+        task.state = state;
+        task.told = Some(status.clone());
+        task.unacknowledged = false;
+        task.remember(&status);
+        owner.used = owner.used.saturating_sub(&task.resources);
+        self.allocator.release(agent, framework, &task.role, &task.resources);
+        owner.unreachable.insert(id.clone(), lost);
+        self.send_status(framework, status);
+    }
+}

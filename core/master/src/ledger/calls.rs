@@ -1,0 +1,166 @@
+//! The calls of frameworks that are subscribed.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::BTreeSet;
+
+use karman_api::mesos::v1;
+use karman_api::mesos::v1::scheduler::{Call, call};
+use karman_api::session::{self, master_message::Body};
+use karman_model::id::{AgentId, FrameworkId, TaskId};
+use karman_model::time::Timestamp;
+
+use super::{CallGate, Ledger, is_terminal};
+use crate::allocator::Role;
+
+impl Ledger {
+    /// Whether a call of `framework` that shows `stream` may come in.
+    pub(crate) fn gate(&self, framework: &FrameworkId, stream: Option<&str>) -> CallGate {
+        let Some(framework) = self.frameworks.get(framework) else {
+            return CallGate::UnknownFramework;
+        };
+        let Some(current) = framework.stream() else { return CallGate::Disconnected };
+        match stream {
+            None => CallGate::NoStreamId,
+            Some(stream) if stream != &**current => CallGate::WrongStreamId,
+            Some(_) => CallGate::Open,
+        }
+    }
+
+    pub(super) fn call(&mut self, now: Timestamp, framework: &FrameworkId, call: Call) {
+        let kind = call.r#type();
+        *self.counters.calls.entry(kind.as_str_name()).or_default() += 1;
+        match kind {
+            call::Type::Accept => self.accept(now, framework, call.accept.unwrap_or_default()),
+            call::Type::Decline => self.decline(now, framework, &call.decline.unwrap_or_default()),
+            call::Type::Revive => {
+                if let Some(roles) = self.own_roles(framework, &call.revive.unwrap_or_default().roles) {
+                    self.allocator.revive(framework, &roles);
+                }
+            }
+            call::Type::Suppress => {
+                if let Some(roles) = self.own_roles(framework, &call.suppress.unwrap_or_default().roles) {
+                    self.allocator.suppress(framework, &roles);
+                }
+            }
+            call::Type::Kill => call.kill.into_iter().for_each(|kill| self.kill(now, framework, kill)),
+            call::Type::Shutdown => call.shutdown.into_iter().for_each(|it| self.shutdown(framework, &it)),
+            call::Type::Acknowledge => call.acknowledge.into_iter().for_each(|it| self.acknowledge(framework, &it)),
+            call::Type::Reconcile => self.reconcile(now, framework, &call.reconcile.unwrap_or_default()),
+            call::Type::ReconcileOperations => {
+                self.reconcile_operations(framework, call.reconcile_operations.unwrap_or_default());
+            }
+            call::Type::Teardown => self.remove_framework(now, framework),
+            // Inverse offers are never made and operations never reported, so
+            // there is nothing to answer; requests are hints that the allocator
+            // does not need; messages are best effort and command tasks have
+            // nobody to read them.
+            call::Type::AcceptInverseOffers
+            | call::Type::DeclineInverseOffers
+            | call::Type::AcknowledgeOperationStatus
+            | call::Type::Request
+            | call::Type::Message
+            // These two are answered before they come here.
+            | call::Type::Subscribe
+            | call::Type::UpdateFramework
+            | call::Type::Unknown => {}
+        }
+    }
+
+    /// `None` if one of them is not the framework's: the whole call is ignored.
+    fn own_roles(&self, framework: &FrameworkId, roles: &[String]) -> Option<BTreeSet<Role>> {
+        let own = &self.frameworks.get(framework)?.roles;
+        roles.iter().map(|role| own.get(role.as_str()).cloned()).collect()
+    }
+
+    fn kill(&mut self, now: Timestamp, framework: &FrameworkId, kill: call::Kill) {
+        let call::Kill { task_id, agent_id, kill_policy } = kill;
+        let id = TaskId::from(&task_id);
+        let Some(task) = self.frameworks.get(framework).and_then(|owner| owner.task(&id)) else {
+            // Says what is known of it, so that the framework can forget it.
+            let task = call::reconcile::Task { task_id, agent_id };
+            return self.reconcile(now, framework, &call::Reconcile { tasks: vec![task] });
+        };
+        let is_elsewhere =
+            agent_id.as_ref().is_some_and(|agent| agent.value != task.agent.as_str());
+        let is_over = self
+            .frameworks
+            .get(framework)
+            .is_some_and(|owner| owner.tasks.get(&id).is_some_and(|task| task.is_terminal()));
+        if is_elsewhere || is_over {
+            return;
+        }
+        let agent = task.agent.clone();
+        if let Some(owner) = self.framework_mut(framework) {
+            let owner = match owner.tasks.get_mut(&id) {
+                Some(task) => Some(task),
+                None => owner.unreachable.get_mut(&id),
+            };
+            if let Some(task) = owner.map(std::sync::Arc::make_mut) {
+                task.kill = Some(kill_policy.clone());
+            }
+        }
+        self.tell_kill(&agent, framework, &id, kill_policy);
+    }
+
+    pub(super) fn tell_kill(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        task: &TaskId,
+        kill_policy: Option<v1::KillPolicy>,
+    ) {
+        let kill = session::Kill {
+            framework_id: Some(framework.into()),
+            task_id: Some(task.into()),
+            kill_policy,
+        };
+        self.tell(agent, Body::Kill(kill));
+    }
+
+    /// The executor of a command task has the id of the task.
+    fn shutdown(&mut self, framework: &FrameworkId, shutdown: &call::Shutdown) {
+        let call::Shutdown { executor_id, agent_id } = shutdown;
+        let Some(owner) = self.frameworks.get(framework) else { return };
+        let is_meant = |info: &v1::TaskInfo| match &info.executor {
+            Some(executor) => executor.executor_id == *executor_id,
+            None => info.task_id.value == executor_id.value,
+        };
+        let tasks: Vec<TaskId> = owner
+            .tasks
+            .values()
+            .filter(|task| {
+                task.agent.as_str() == agent_id.value && is_meant(&task.info) && !task.is_terminal()
+            })
+            .map(|task| task.id.clone())
+            .collect();
+        for task in tasks {
+            self.tell_kill(&agent_id.into(), framework, &task, None);
+        }
+    }
+
+    fn acknowledge(&mut self, framework: &FrameworkId, acknowledge: &call::Acknowledge) {
+        let call::Acknowledge { agent_id, task_id, uuid } = acknowledge;
+        let agent = AgentId::from(agent_id);
+        let message = session::Acknowledge {
+            framework_id: Some(framework.into()),
+            task_id: Some(task_id.clone()),
+            uuid: uuid.clone(),
+        };
+        if !self.tell(&agent, Body::Acknowledge(message)) {
+            // The agent will send the update again when it is back.
+            return;
+        }
+        let id = TaskId::from(task_id);
+        let Some(task) = self.framework_mut(framework).and_then(|owner| owner.task_mut(&id)) else {
+            return;
+        };
+        let is_told = task.told.as_ref().is_some_and(|told| told.uuid.as_ref() == Some(uuid));
+        if !is_told {
+            return;
+        }
+        task.unacknowledged = false;
+        if is_terminal(task.told_state()) {
+            self.complete_task(framework, &id);
+        }
+    }
+}

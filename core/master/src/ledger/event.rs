@@ -1,0 +1,107 @@
+//! What can happen to the ledger and what it wants done.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use karman_api::mesos::v1;
+use karman_api::mesos::v1::scheduler;
+use karman_api::session;
+use karman_model::id::{AgentId, FrameworkId};
+
+/// The event stream of a framework; its text is the `Mesos-Stream-Id`.
+pub(crate) type StreamId = Arc<str>;
+
+/// The connection of an agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SessionId(pub(crate) u64);
+
+#[derive(Clone, Debug)]
+pub(crate) enum Event {
+    Subscribe {
+        stream: StreamId,
+        info: Box<v1::FrameworkInfo>,
+        suppressed: Vec<String>,
+    },
+    /// The framework hung up or did not read.
+    StreamClosed {
+        stream: StreamId,
+    },
+    /// Has passed [`super::Ledger::gate`].
+    Call {
+        framework: FrameworkId,
+        call: Box<scheduler::Call>,
+    },
+    /// The first message of an agent's session; `ip` is where it came from.
+    Register {
+        session: SessionId,
+        register: Box<session::Register>,
+        ip: IpAddr,
+    },
+    SessionClosed {
+        session: SessionId,
+    },
+    Status {
+        session: SessionId,
+        update: Box<session::StatusUpdate>,
+    },
+    Pong {
+        session: SessionId,
+    },
+    /// By an operator.
+    Teardown {
+        framework: FrameworkId,
+    },
+    Tick,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Effect {
+    /// Store the present state of this object, or its absence, before any other
+    /// effect of the same batch is released.
+    Save(Key),
+    Send {
+        stream: StreamId,
+        event: scheduler::Event,
+    },
+    /// After what was sent before.
+    CloseStream(StreamId),
+    Tell {
+        session: SessionId,
+        message: session::master_message::Body,
+    },
+    CloseSession(SessionId),
+}
+
+/// A stored object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    Agent(AgentId),
+    Framework(FrameworkId),
+}
+
+/// Why a call is not let in; the order in which they are checked is that of the
+/// variants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CallGate {
+    Open,
+    UnknownFramework,
+    Disconnected,
+    NoStreamId,
+    WrongStreamId,
+}
+
+/// What happened so far, for metrics.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Counters {
+    /// Tasks that reached a terminal state, by its name.
+    pub(crate) tasks: BTreeMap<&'static str, u64>,
+    pub(crate) calls: BTreeMap<&'static str, u64>,
+    pub(crate) offers_sent: u64,
+    pub(crate) offers_rescinded: u64,
+    pub(crate) status_updates: u64,
+    pub(crate) agent_registrations: u64,
+    pub(crate) agent_reregistrations: u64,
+    pub(crate) agents_unreachable: u64,
+}

@@ -1,0 +1,193 @@
+//! One framework as the master knows it.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use karman_api::mesos::v1;
+use karman_api::mesos::v1::framework_info::capability::Type;
+use karman_model::id::{FrameworkId, OfferId, TaskId};
+use karman_model::quantity::Quantity;
+use karman_model::resource::Resources;
+use karman_model::role;
+use karman_model::time::Timestamp;
+
+use super::{COMPLETED_TASKS_MAX, Offer, StreamId, Task};
+use crate::allocator::{Appetite, Minimums, Role};
+
+/// The longest time that a framework may be away, in seconds; longer ones mean
+/// for ever.
+const FAILOVER_SECONDS_MAX: f64 = 1.0e10;
+
+/// Whether the framework listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Link {
+    Connected(StreamId),
+    /// Removed at the deadline unless it subscribes again.
+    Disconnected {
+        deadline: Timestamp,
+    },
+    /// Known from the store or from agents; has not subscribed to this master.
+    Recovered {
+        deadline: Timestamp,
+    },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Capabilities {
+    pub(crate) revocable: bool,
+    pub(crate) task_killing: bool,
+    pub(crate) gpu: bool,
+    pub(crate) shared: bool,
+    pub(crate) partition_aware: bool,
+    pub(crate) multi_role: bool,
+    pub(crate) refinement: bool,
+    pub(crate) region_aware: bool,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Framework {
+    pub(crate) id: FrameworkId,
+    pub(crate) info: Arc<v1::FrameworkInfo>,
+    pub(crate) roles: BTreeSet<Role>,
+    pub(crate) capabilities: Capabilities,
+    pub(crate) link: Link,
+    pub(crate) registered: Timestamp,
+    pub(crate) reregistered: Option<Timestamp>,
+    pub(crate) unregistered: Option<Timestamp>,
+    pub(crate) tasks: BTreeMap<TaskId, Arc<Task>>,
+    /// On agents that cannot be reached; they may come back.
+    pub(crate) unreachable: BTreeMap<TaskId, Arc<Task>>,
+    pub(crate) completed: VecDeque<Arc<Task>>,
+    pub(crate) offers: BTreeMap<OfferId, Offer>,
+    /// Resources of tasks that are not terminal.
+    pub(crate) used: Resources,
+    pub(crate) offered: Resources,
+}
+
+impl Capabilities {
+    pub(crate) fn of(info: &v1::FrameworkInfo) -> Self {
+        let has =
+            |wanted: Type| info.capabilities.iter().any(|capability| capability.r#type() == wanted);
+        Self {
+            revocable: has(Type::RevocableResources),
+            task_killing: has(Type::TaskKillingState),
+            gpu: has(Type::GpuResources),
+            shared: has(Type::SharedResources),
+            partition_aware: has(Type::PartitionAware),
+            multi_role: has(Type::MultiRole),
+            refinement: has(Type::ReservationRefinement),
+            region_aware: has(Type::RegionAware),
+        }
+    }
+
+    pub(crate) const fn appetite(self) -> Appetite {
+        Appetite {
+            revocable: self.revocable,
+            gpu: self.gpu,
+            shared: self.shared,
+            refined: self.refinement,
+        }
+    }
+}
+
+/// The roles that a framework asks for; the old field counts without the
+/// capability.
+#[expect(deprecated, reason = "frameworks without MULTI_ROLE say their role there")]
+pub(crate) fn roles_of(info: &v1::FrameworkInfo) -> BTreeSet<Role> {
+    if Capabilities::of(info).multi_role {
+        info.roles.iter().map(|role| role.as_str().into()).collect()
+    } else {
+        BTreeSet::from([info.role.as_deref().unwrap_or(role::ANY).into()])
+    }
+}
+
+impl Framework {
+    pub(crate) fn new(
+        id: FrameworkId,
+        info: v1::FrameworkInfo,
+        link: Link,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            roles: roles_of(&info),
+            capabilities: Capabilities::of(&info),
+            info: Arc::new(info),
+            link,
+            registered: now,
+            reregistered: None,
+            unregistered: None,
+            tasks: BTreeMap::new(),
+            unreachable: BTreeMap::new(),
+            completed: VecDeque::new(),
+            offers: BTreeMap::new(),
+            used: Resources::EMPTY,
+            offered: Resources::EMPTY,
+        }
+    }
+
+    pub(crate) const fn stream(&self) -> Option<&StreamId> {
+        match &self.link {
+            Link::Connected(stream) => Some(stream),
+            Link::Disconnected { .. } | Link::Recovered { .. } => None,
+        }
+    }
+
+    pub(crate) const fn is_connected(&self) -> bool {
+        matches!(self.link, Link::Connected(_))
+    }
+
+    pub(crate) const fn deadline(&self) -> Option<Timestamp> {
+        match self.link {
+            Link::Connected(_) => None,
+            Link::Disconnected { deadline } | Link::Recovered { deadline } => Some(deadline),
+        }
+    }
+
+    /// How long it may be away before its tasks are killed.
+    pub(crate) fn failover_timeout(&self) -> Duration {
+        let seconds = self.info.failover_timeout.unwrap_or(0.0);
+        if seconds.is_finite() && seconds < FAILOVER_SECONDS_MAX {
+            Duration::from_secs_f64(seconds.max(0.0))
+        } else {
+            Duration::MAX
+        }
+    }
+
+    /// The task, wherever it is kept, unless it is over.
+    pub(crate) fn task(&self, task: &TaskId) -> Option<&Arc<Task>> {
+        self.tasks.get(task).or_else(|| self.unreachable.get(task))
+    }
+
+    pub(crate) fn task_mut(&mut self, task: &TaskId) -> Option<&mut Task> {
+        self.tasks.get_mut(task).map(Arc::make_mut)
+    }
+
+    /// Moves a task to those that are over.
+    pub(crate) fn complete(&mut self, task: &TaskId) {
+        if let Some(task) = self.tasks.remove(task).or_else(|| self.unreachable.remove(task)) {
+            if self.completed.len() >= COMPLETED_TASKS_MAX {
+                self.completed.pop_front();
+            }
+            self.completed.push_back(task);
+        }
+    }
+
+    /// The least that is worth an offer, by role.
+    pub(crate) fn minimums(&self) -> Minimums {
+        let mut minimums = Minimums::new();
+        for (role, filters) in &self.info.offer_filters {
+            let Some(least) = &filters.min_allocatable_resources else { continue };
+            let alternatives = least.quantities.iter().map(|alternative| {
+                let amount = |(name, scalar): (&String, &v1::value::Scalar)| {
+                    (name.clone(), Quantity::from_f64(scalar.value).unwrap_or_default())
+                };
+                alternative.quantities.iter().map(amount).collect()
+            });
+            minimums.insert(role.as_str().into(), alternatives.collect());
+        }
+        minimums
+    }
+}

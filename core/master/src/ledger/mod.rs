@@ -1,0 +1,213 @@
+//! What the master knows, and all of its decisions: agents, frameworks, tasks,
+//! offers. A machine: [`Ledger::apply`] takes an event, changes the state and
+//! returns what must be done about it. Pure.
+//!
+//! Frameworks and agents are shared with snapshots and copied when they change
+//! while a snapshot holds them.
+#![deny(clippy::disallowed_methods)]
+
+mod accept;
+mod agent;
+mod agents;
+mod calls;
+mod event;
+mod framework;
+mod frameworks;
+#[cfg(test)]
+mod invariants;
+mod offering;
+mod reconcile;
+mod recover;
+mod session;
+mod status;
+mod task;
+mod timers;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use karman_api::mesos::v1;
+use karman_api::session::master_message::Body;
+use karman_model::id::{AgentId, FrameworkId, OfferId, TaskId};
+use karman_model::time::Timestamp;
+
+use crate::allocator::Allocator;
+
+pub(crate) use agent::{Agent, Presence};
+pub(crate) use agents::{PING_INTERVAL, PINGS_MISSED_MAX};
+pub(crate) use event::{CallGate, Counters, Effect, Event, Key, SessionId, StreamId};
+pub(crate) use framework::{Capabilities, Framework, Link};
+pub(crate) use offering::{OFFER_TIMEOUT, Offer};
+pub(crate) use recover::{StoredAgent, StoredFramework};
+pub(crate) use task::{Task, is_terminal};
+use timers::Timer;
+
+/// The removed frameworks that are remembered with their tasks.
+pub(crate) const COMPLETED_FRAMEWORKS_MAX: usize = 50;
+/// The finished tasks of a framework that are remembered.
+pub(crate) const COMPLETED_TASKS_MAX: usize = 1000;
+/// The ids of removed frameworks that may not come back.
+pub(crate) const REMOVED_IDS_MAX: usize = 10_000;
+
+/// Who this master is.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// New with every start, so that no id made from it is used twice.
+    pub(crate) id: Arc<str>,
+    pub(crate) info: v1::MasterInfo,
+    pub(crate) started: Timestamp,
+}
+
+/// Everything there is to read, shared with the ledger.
+#[derive(Clone, Debug)]
+pub(crate) struct View {
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) agents: BTreeMap<AgentId, Arc<Agent>>,
+    pub(crate) frameworks: BTreeMap<FrameworkId, Arc<Framework>>,
+    pub(crate) completed: VecDeque<Arc<Framework>>,
+    pub(crate) counters: Counters,
+    pub(crate) filters: usize,
+}
+
+/// What changed since names were last computed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Touched {
+    pub(crate) tasks: BTreeSet<(FrameworkId, TaskId)>,
+    pub(crate) agents: BTreeSet<AgentId>,
+    pub(crate) frameworks: BTreeSet<FrameworkId>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Ledger {
+    identity: Arc<Identity>,
+    agents: BTreeMap<AgentId, Arc<Agent>>,
+    frameworks: BTreeMap<FrameworkId, Arc<Framework>>,
+    completed: VecDeque<Arc<Framework>>,
+    /// In the order in which they were removed.
+    removed: VecDeque<FrameworkId>,
+    removed_ids: BTreeSet<FrameworkId>,
+    offers: BTreeMap<OfferId, Offer>,
+    streams: BTreeMap<StreamId, FrameworkId>,
+    sessions: BTreeMap<SessionId, AgentId>,
+    allocator: Allocator,
+    timers: timers::Timers,
+    agents_made: u64,
+    frameworks_made: u64,
+    offers_made: u64,
+    counters: Counters,
+    touched: Touched,
+    effects: Vec<Effect>,
+}
+
+impl Ledger {
+    pub(crate) fn new(identity: Identity) -> Self {
+        Self {
+            identity: Arc::new(identity),
+            agents: BTreeMap::new(),
+            frameworks: BTreeMap::new(),
+            completed: VecDeque::new(),
+            removed: VecDeque::new(),
+            removed_ids: BTreeSet::new(),
+            offers: BTreeMap::new(),
+            streams: BTreeMap::new(),
+            sessions: BTreeMap::new(),
+            allocator: Allocator::default(),
+            timers: timers::Timers::default(),
+            agents_made: 0,
+            frameworks_made: 0,
+            offers_made: 0,
+            counters: Counters::default(),
+            touched: Touched::default(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// Everything that can happen. Offers are made by [`Ledger::allocate`], once
+    /// for all events that came together.
+    pub(crate) fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        match event {
+            Event::Subscribe { stream, info, suppressed } => {
+                self.subscribe(now, stream, *info, &suppressed)
+            }
+            Event::StreamClosed { stream } => self.stream_closed(now, &stream),
+            Event::Call { framework, call } => self.call(now, &framework, *call),
+            Event::Register { session, register, ip } => self.register(now, session, *register, ip),
+            Event::SessionClosed { session } => self.session_closed(now, session),
+            Event::Status { session, update } => self.status(now, session, *update),
+            Event::Pong { session } => self.pong(session),
+            Event::Teardown { framework } => self.remove_framework(now, &framework),
+            Event::Tick => self.tick(now),
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Offers what has become free.
+    pub(crate) fn allocate(&mut self, now: Timestamp) -> Vec<Effect> {
+        self.make_offers(now);
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`Event::Tick`] or [`Ledger::allocate`] has something to do next.
+    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+        [self.timers.next(), self.allocator.next_expiry()].into_iter().flatten().min()
+    }
+
+    pub(crate) fn view(&self) -> View {
+        View {
+            identity: Arc::clone(&self.identity),
+            agents: self.agents.clone(),
+            frameworks: self.frameworks.clone(),
+            completed: self.completed.clone(),
+            counters: self.counters.clone(),
+            filters: self.allocator.filter_count(),
+        }
+    }
+
+    pub(crate) fn take_touched(&mut self) -> Touched {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Agents that were admitted before this master started and are not back.
+    pub(crate) fn awaits_agents(&self) -> bool {
+        self.agents.values().any(|agent| matches!(agent.presence, Presence::Recovered))
+    }
+
+    pub(crate) fn knows_framework(&self, framework: &FrameworkId) -> bool {
+        self.frameworks.contains_key(framework)
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    fn agent_mut(&mut self, agent: &AgentId) -> Option<&mut Agent> {
+        self.agents.get_mut(agent).map(Arc::make_mut)
+    }
+
+    fn framework_mut(&mut self, framework: &FrameworkId) -> Option<&mut Framework> {
+        self.frameworks.get_mut(framework).map(Arc::make_mut)
+    }
+
+    /// Sends an event to the framework, if it is connected.
+    fn send(&mut self, framework: &FrameworkId, event: v1::scheduler::Event) {
+        if let Some(stream) =
+            self.frameworks.get(framework).and_then(|framework| framework.stream())
+        {
+            let effect = Effect::Send { stream: Arc::clone(stream), event };
+            self.effects.push(effect);
+        }
+    }
+
+    /// Sends a message to the agent; false if it is not connected.
+    fn tell(&mut self, agent: &AgentId, message: Body) -> bool {
+        let Some(session) = self.agents.get(agent).and_then(|agent| agent.session) else {
+            return false;
+        };
+        self.effect(Effect::Tell { session, message });
+        true
+    }
+
+    fn touch_task(&mut self, framework: &FrameworkId, task: &TaskId) {
+        self.touched.tasks.insert((framework.clone(), task.clone()));
+    }
+}

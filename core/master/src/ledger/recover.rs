@@ -1,0 +1,144 @@
+//! What is stored of the books, and how they are opened again after a restart.
+//! Tasks are not stored: they come back with their agents.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use karman_api::convert;
+use karman_api::mesos::v1;
+use karman_model::id::{AgentId, FrameworkId};
+use karman_model::resource::Resources;
+use karman_model::time::Timestamp;
+
+use super::{Agent, Framework, Ledger, Link, Presence, Timer};
+
+/// A framework that was connected when the master stopped gets at least this
+/// long to come back, however short its failover timeout: it did not leave.
+pub(crate) const RETURN_GRACE: Duration = Duration::from_secs(60);
+
+/// Agents that were there when the master stopped are awaited for so long.
+const AGENT_RETURN_MAX: Duration = Duration::from_secs(600);
+
+#[derive(Clone, Debug)]
+pub(crate) struct StoredAgent {
+    pub(crate) id: AgentId,
+    pub(crate) info: v1::AgentInfo,
+    pub(crate) ip: IpAddr,
+    pub(crate) version: String,
+    pub(crate) registered: Timestamp,
+    pub(crate) unreachable: Option<Timestamp>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum StoredFramework {
+    Known {
+        id: FrameworkId,
+        info: v1::FrameworkInfo,
+        registered: Timestamp,
+        /// `None` while it is connected.
+        deadline: Option<Timestamp>,
+    },
+    /// Its id can never be used again.
+    Removed { id: FrameworkId },
+}
+
+impl Ledger {
+    /// The state of an object that is to be stored; `None`: delete it.
+    pub(crate) fn stored_agent(&self, id: &AgentId) -> Option<StoredAgent> {
+        let agent = self.agents.get(id)?;
+        Some(StoredAgent {
+            id: agent.id.clone(),
+            info: (*agent.info).clone(),
+            ip: agent.ip,
+            version: agent.version.clone(),
+            registered: agent.registered,
+            unreachable: match agent.presence {
+                Presence::Unreachable { since } => Some(since),
+                Presence::Registered | Presence::Disconnected | Presence::Recovered => None,
+            },
+        })
+    }
+
+    pub(crate) fn stored_framework(&self, id: &FrameworkId) -> Option<StoredFramework> {
+        if self.removed_ids.contains(id) {
+            return Some(StoredFramework::Removed { id: id.clone() });
+        }
+        let framework = self.frameworks.get(id)?;
+        Some(StoredFramework::Known {
+            id: framework.id.clone(),
+            info: (*framework.info).clone(),
+            registered: framework.registered,
+            deadline: framework.deadline(),
+        })
+    }
+
+    pub(crate) fn restore(
+        &mut self,
+        now: Timestamp,
+        agents: Vec<StoredAgent>,
+        frameworks: Vec<StoredFramework>,
+    ) {
+        for agent in agents {
+            self.restore_agent(now, agent);
+        }
+        for framework in frameworks {
+            match framework {
+                StoredFramework::Removed { id } => self.remember_removed(id),
+                StoredFramework::Known { id, info, registered, deadline } => {
+                    self.restore_framework(now, id, info, registered, deadline);
+                }
+            }
+        }
+        self.effects.clear();
+    }
+
+    fn restore_agent(&mut self, now: Timestamp, stored: StoredAgent) {
+        let StoredAgent { id, info, ip, version, registered, unreachable } = stored;
+        let deadline = unreachable.is_none().then_some(now + AGENT_RETURN_MAX);
+        let agent = Agent {
+            id: id.clone(),
+            total: convert::resources_from_wire(&info.resources).unwrap_or_default(),
+            info: Arc::new(info),
+            ip,
+            version,
+            presence: unreachable
+                .map_or(Presence::Recovered, |since| Presence::Unreachable { since }),
+            session: None,
+            registered,
+            reregistered: None,
+            deadline,
+            used: Resources::EMPTY,
+            offered: Resources::EMPTY,
+            tasks: BTreeSet::new(),
+            offers: BTreeSet::new(),
+            pings_missed: 0,
+        };
+        if let Some(deadline) = deadline {
+            self.timers.set(deadline, Timer::Absence(id.clone()));
+        }
+        self.agents.insert(id, Arc::new(agent));
+    }
+
+    fn restore_framework(
+        &mut self,
+        now: Timestamp,
+        id: FrameworkId,
+        info: v1::FrameworkInfo,
+        registered: Timestamp,
+        deadline: Option<Timestamp>,
+    ) {
+        let mut framework =
+            Framework::new(id.clone(), info, Link::Recovered { deadline: now }, registered);
+        // Who had left before has its old deadline.
+        let deadline =
+            deadline.unwrap_or_else(|| now + framework.failover_timeout().max(RETURN_GRACE));
+        framework.link = Link::Recovered { deadline };
+        self.timers.set(deadline, Timer::Failover(id.clone()));
+        self.touched.frameworks.insert(id.clone());
+        self.frameworks.insert(id.clone(), Arc::new(framework));
+        self.enter(&id, BTreeSet::new());
+    }
+}

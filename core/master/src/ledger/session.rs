@@ -1,0 +1,363 @@
+//! What agents say: who they are, which tasks they run, what became of them.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use karman_api::convert;
+use karman_api::mesos::v1;
+use karman_api::mesos::v1::TaskState;
+use karman_api::mesos::v1::task_status::{Reason, Source};
+use karman_api::session::{self, master_message::Body};
+use karman_model::id::{self, AgentId, FrameworkId, TaskId};
+use karman_model::resource::Resources;
+use karman_model::time::Timestamp;
+
+use super::status::{Verdict, precise};
+use super::{
+    Agent, Effect, Framework, Key, Ledger, Link, Presence, SessionId, Task, Timer, agents,
+    is_terminal, recover,
+};
+use crate::validate;
+
+/// Why an agent is not let in.
+#[derive(Debug, thiserror::Error)]
+enum Refusal {
+    #[error("the registration names no agent")]
+    NoAgent,
+    #[error("the id of the agent {0}")]
+    Id(id::Error),
+    #[error("{0}")]
+    Wire(convert::Error),
+}
+
+impl Ledger {
+    pub(super) fn register(
+        &mut self,
+        now: Timestamp,
+        session: SessionId,
+        register: session::Register,
+        ip: IpAddr,
+    ) {
+        let session::Register { agent, version, boot_id: _, tasks, frameworks } = register;
+        match self.admit(now, session, agent, version, ip) {
+            Ok(id) => self.resume(now, session, &id, tasks, frameworks),
+            Err(refusal) => {
+                let message = Body::Rejected(session::Rejected { reason: refusal.to_string() });
+                self.effect(Effect::Tell { session, message });
+                self.effect(Effect::CloseSession(session));
+            }
+        }
+    }
+
+    /// Puts the agent on the books, without tasks.
+    fn admit(
+        &mut self,
+        now: Timestamp,
+        session: SessionId,
+        info: Option<v1::AgentInfo>,
+        version: String,
+        ip: IpAddr,
+    ) -> Result<AgentId, Refusal> {
+        let mut info = info.ok_or(Refusal::NoAgent)?;
+        let total =
+            convert::resources_from_wire(&info.resources).map_err(Refusal::Wire)?.unallocated();
+        convert::attributes_from_wire(&info.attributes).map_err(Refusal::Wire)?;
+        let known = info.id.as_ref().filter(|id| !id.value.is_empty()).map(AgentId::from);
+        if let Some(known) = &known {
+            id::check(known.as_str()).map_err(Refusal::Id)?;
+        }
+        let id = known.unwrap_or_else(|| {
+            let id = format!("{}-S{}", self.identity.id, self.agents_made);
+            self.agents_made += 1;
+            AgentId::from(id)
+        });
+        info.id = Some((&id).into());
+        let old = self.agents.get(&id).cloned();
+        let (registered, reregistered) = match &old {
+            Some(old) => (old.registered, Some(now)),
+            None => (now, None),
+        };
+        match &old {
+            Some(_) => self.counters.agent_reregistrations += 1,
+            None => self.counters.agent_registrations += 1,
+        }
+        // Its address is what it says, if it says one: the connection may come
+        // over the loopback.
+        let ip = info.hostname.parse().unwrap_or(ip);
+        let agent = Agent {
+            id: id.clone(),
+            info: Arc::new(info),
+            ip,
+            version,
+            presence: Presence::Registered,
+            session: Some(session),
+            registered,
+            reregistered,
+            deadline: None,
+            total,
+            used: Resources::EMPTY,
+            offered: Resources::EMPTY,
+            tasks: BTreeSet::new(),
+            offers: BTreeSet::new(),
+            pings_missed: 0,
+        };
+        self.replace(old.as_deref(), agent);
+        self.sessions.insert(session, id.clone());
+        self.timers.set(now + agents::PING_INTERVAL, Timer::Ping(session));
+        Ok(id)
+    }
+
+    /// The tasks of the old record stay with their frameworks, off the books of
+    /// the agent, until [`Ledger::resume`] has compared them.
+    fn replace(&mut self, old: Option<&Agent>, mut agent: Agent) {
+        let id = agent.id.clone();
+        let mut save = old.is_none();
+        if let Some(old) = old {
+            if let Some(stale) = old.session {
+                self.sessions.remove(&stale);
+                self.effect(Effect::CloseSession(stale));
+            }
+            if let Some(deadline) = old.deadline {
+                self.timers.clear(deadline, Timer::Absence(id.clone()));
+            }
+            self.rescind_agent(&id);
+            for (framework, task) in &old.tasks {
+                self.uncharge(framework, task);
+            }
+            agent.tasks.clone_from(&old.tasks);
+            save = old.info != agent.info
+                || matches!(old.presence, Presence::Unreachable { .. })
+                || old.ip != agent.ip;
+        }
+        self.allocator.remove_agent(&id);
+        self.allocator.add_agent(&id, &agent.total);
+        self.agents.insert(id.clone(), Arc::new(agent));
+        self.touched.agents.insert(id.clone());
+        if save {
+            self.effect(Effect::Save(Key::Agent(id)));
+        }
+    }
+
+    /// Takes the resources of a living task off all books.
+    fn uncharge(&mut self, framework: &FrameworkId, id: &TaskId) {
+        let Some(owner) = self.framework_mut(framework) else { return };
+        let Some(task) = owner.tasks.get(id).filter(|task| !task.is_terminal()).cloned() else {
+            return;
+        };
+        owner.used = owner.used.saturating_sub(&task.resources);
+        self.allocator.release(&task.agent, framework, &task.role, &task.resources);
+    }
+
+    /// Compares the tasks that the agent knows with those that it should.
+    fn resume(
+        &mut self,
+        now: Timestamp,
+        session: SessionId,
+        id: &AgentId,
+        tasks: Vec<session::AgentTask>,
+        infos: Vec<v1::FrameworkInfo>,
+    ) {
+        let expected =
+            self.agent_mut(id).map(|agent| std::mem::take(&mut agent.tasks)).unwrap_or_default();
+        let mut infos: BTreeMap<FrameworkId, v1::FrameworkInfo> =
+            infos.into_iter().filter_map(|info| Some((info.id.as_ref()?.into(), info))).collect();
+        let registered = session::Registered {
+            agent_id: Some(id.into()),
+            master_id: self.identity.id.to_string(),
+            ping_timeout_ms: agents::silence_ms(),
+        };
+        self.effect(Effect::Tell { session, message: Body::Registered(registered) });
+        let mut seen = BTreeSet::new();
+        let mut dead = BTreeSet::new();
+        for session::AgentTask { framework_id, task, status, latest } in tasks {
+            let (Some(framework), Some(info)) = (framework_id, task) else { continue };
+            let framework = FrameworkId::from(&framework);
+            if !self.ensure_framework(now, &framework, &mut infos) {
+                dead.insert(framework);
+                continue;
+            }
+            let task = TaskId::from(&info.task_id);
+            self.found(now, id, &framework, info, status, latest);
+            seen.insert((framework, task));
+        }
+        for framework in dead {
+            let message = session::ShutdownFramework { framework_id: Some((&framework).into()) };
+            self.tell(id, Body::ShutdownFramework(message));
+        }
+        for (framework, task) in expected {
+            if !seen.contains(&(framework.clone(), task.clone())) {
+                self.missing(now, id, &framework, &task);
+            }
+        }
+    }
+
+    /// Whether tasks of the framework may live; a framework that nobody told of
+    /// is rebuilt from what the agent knows.
+    fn ensure_framework(
+        &mut self,
+        now: Timestamp,
+        id: &FrameworkId,
+        infos: &mut BTreeMap<FrameworkId, v1::FrameworkInfo>,
+    ) -> bool {
+        if self.frameworks.contains_key(id) {
+            return true;
+        }
+        let Some(info) = infos.remove(id).filter(|_| !self.removed_ids.contains(id)) else {
+            return false;
+        };
+        let mut framework =
+            Framework::new(id.clone(), info, Link::Recovered { deadline: now }, now);
+        let deadline = now + framework.failover_timeout().max(recover::RETURN_GRACE);
+        framework.link = Link::Recovered { deadline };
+        self.timers.set(deadline, Timer::Failover(id.clone()));
+        self.frameworks.insert(id.clone(), Arc::new(framework));
+        self.touched.frameworks.insert(id.clone());
+        self.effect(Effect::Save(Key::Framework(id.clone())));
+        self.enter(id, BTreeSet::new());
+        true
+    }
+
+    /// The agent has the task.
+    fn found(
+        &mut self,
+        now: Timestamp,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        mut info: v1::TaskInfo,
+        told: Option<v1::TaskStatus>,
+        latest: Option<v1::TaskStatus>,
+    ) {
+        let Some(owner) = self.framework_mut(framework) else { return };
+        let id = TaskId::from(&info.task_id);
+        let was_unreachable = owner.unreachable.remove(&id);
+        let returned = was_unreachable.is_some();
+        let old = was_unreachable.or_else(|| owner.tasks.remove(&id));
+        let role = old.as_ref().map_or_else(
+            || validate::task::role_of(&info, &owner.roles),
+            |old| Arc::clone(&old.role),
+        );
+        validate::task::complete(&mut info, &role);
+        let Ok(resources) = convert::resources_from_wire(&info.resources) else { return };
+        let state =
+            latest.as_ref().or(told.as_ref()).map_or(TaskState::TaskStaging, v1::TaskStatus::state);
+        let mut task = Task {
+            id: id.clone(),
+            framework: framework.clone(),
+            agent: agent.clone(),
+            role,
+            info: Arc::new(info),
+            resources: resources.unallocated(),
+            state,
+            told,
+            unacknowledged: false,
+            statuses: old.as_ref().map(|old| old.statuses.clone()).unwrap_or_default(),
+            kill: old.as_ref().and_then(|old| old.kill.clone()),
+        };
+        task.resources = task.resources.allocated_to(&task.role);
+        if task.statuses.is_empty() {
+            let statuses = [task.told.clone(), latest];
+            statuses.iter().flatten().for_each(|status| task.remember(status));
+        }
+        let kill = task.kill.clone().filter(|_| !task.is_terminal());
+        if !task.is_terminal() {
+            self.allocator.charge(agent, framework, &task.role, &task.resources);
+        }
+        self.add_task(task);
+        if returned {
+            let verdict = Verdict::new(state, Reason::AgentReregistered, "Agent re-registered");
+            let status = verdict.status(now, &id, Some(agent));
+            self.send_status(framework, status);
+        }
+        if let Some(kill_policy) = kill {
+            self.tell_kill(agent, framework, &id, kill_policy);
+        }
+    }
+
+    /// The agent does not have a task that it should have.
+    fn missing(&mut self, now: Timestamp, agent: &AgentId, framework: &FrameworkId, id: &TaskId) {
+        let Some(owner) = self.framework_mut(framework) else { return };
+        let capabilities = owner.capabilities;
+        let Some(task) = owner.tasks.get_mut(id).map(Arc::make_mut) else { return };
+        if !task.is_terminal() {
+            let state = match task.state {
+                TaskState::TaskStaging => TaskState::TaskDropped,
+                _started => TaskState::TaskGone,
+            };
+            let state = precise(capabilities, state);
+            let verdict =
+                Verdict::new(state, Reason::Reconciliation, "the agent does not know the task");
+            let status = verdict.status(now, id, Some(agent));
+            task.state = state;
+            task.remember(&status);
+            self.count_end(state);
+            self.send_status(framework, status);
+        }
+        self.complete_task(framework, id);
+    }
+
+    pub(super) fn status(
+        &mut self,
+        now: Timestamp,
+        session: SessionId,
+        update: session::StatusUpdate,
+    ) {
+        let session::StatusUpdate { framework_id, status, latest } = update;
+        let Some(agent) = self.sessions.get(&session).cloned() else { return };
+        let (Some(framework), Some(mut status)) =
+            (framework_id.as_ref().map(FrameworkId::from), status)
+        else {
+            return;
+        };
+        let Some(capabilities) =
+            self.frameworks.get(&framework).map(|framework| framework.capabilities)
+        else {
+            let message = session::ShutdownFramework { framework_id };
+            self.tell(&agent, Body::ShutdownFramework(message));
+            return;
+        };
+        status.agent_id.get_or_insert_with(|| (&agent).into());
+        status.timestamp.get_or_insert(now.as_secs_f64());
+        status.source.get_or_insert(Source::Agent.into());
+        let task = TaskId::from(&status.task_id);
+        if status.state() == TaskState::TaskKilling && !capabilities.task_killing {
+            // The framework would not understand: acknowledged in its name.
+            let uuid = status.uuid.clone().unwrap_or_default();
+            let message =
+                session::Acknowledge { framework_id, task_id: Some(status.task_id), uuid };
+            self.tell(&agent, Body::Acknowledge(message));
+            return;
+        }
+        let latest = latest.as_ref().map_or_else(|| status.state(), v1::TaskStatus::state);
+        self.note(&framework, &task, &status, latest);
+        self.send_status(&framework, status);
+    }
+
+    /// Writes a status of an agent into the books.
+    fn note(
+        &mut self,
+        framework: &FrameworkId,
+        id: &TaskId,
+        status: &v1::TaskStatus,
+        latest: TaskState,
+    ) {
+        let Some(task) = self.framework_mut(framework).and_then(|owner| owner.task_mut(id)) else {
+            return;
+        };
+        task.told = Some(status.clone());
+        task.unacknowledged = status.uuid.is_some();
+        task.remember(status);
+        let ended = task.is_terminal();
+        if !ended && is_terminal(latest) {
+            self.end_task(framework, id, latest);
+        } else if !ended {
+            task.state = latest;
+        }
+        self.touch_task(framework, id);
+        // Without an id there will be no acknowledgement.
+        if status.uuid.is_none() && is_terminal(status.state()) {
+            self.complete_task(framework, id);
+        }
+    }
+}

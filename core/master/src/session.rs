@@ -1,0 +1,124 @@
+//! The server of the agents' sessions.
+//!
+//! Task: one per session, reading. Inputs: messages of the agent. Outputs:
+//! events for the core, which writes the other direction by itself.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use karman_api::session::agent_message::Body;
+use karman_api::session::session_server::{Session, SessionServer};
+use karman_api::session::{AgentMessage, MasterMessage};
+use karman_rt::Tasks;
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
+use tokio_util::sync::CancellationToken;
+use tonic::{Request, Response, Status, Streaming};
+use tracing::debug;
+
+use crate::core::{MESSAGES_QUEUE_MAX, Request as CoreRequest};
+use crate::ledger::{Event, SessionId};
+
+/// An agent that connects must register within this time.
+const REGISTER_MAX: Duration = Duration::from_secs(10);
+/// The largest message of an agent: its registration, with all of its tasks.
+const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+#[derive(Clone, Debug)]
+struct Server {
+    core: mpsc::Sender<CoreRequest>,
+    tasks: Tasks,
+    made: Arc<AtomicU64>,
+}
+
+/// Serves sessions until the tasks are stopped.
+pub(crate) fn serve(listener: TcpListener, core: mpsc::Sender<CoreRequest>, tasks: &Tasks) {
+    let server = Server { core, tasks: tasks.clone(), made: Arc::default() };
+    let service = SessionServer::new(server).max_decoding_message_size(MESSAGE_BYTES_MAX);
+    let connections = TcpListenerStream::new(listener).inspect(|connection| {
+        if let Ok(stream) = connection {
+            // Small messages must not wait for more.
+            let _unimportant = stream.set_nodelay(true);
+        }
+    });
+    tasks.spawn_critical("sessions", async move {
+        tonic::transport::Server::builder()
+            .add_service(service)
+            .serve_with_incoming(connections)
+            .await
+    });
+}
+
+#[tonic::async_trait]
+impl Session for Server {
+    type OpenStream = Pin<Box<dyn Stream<Item = Result<MasterMessage, Status>> + Send>>;
+
+    async fn open(
+        &self,
+        request: Request<Streaming<AgentMessage>>,
+    ) -> Result<Response<Self::OpenStream>, Status> {
+        let ip =
+            request.remote_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip());
+        let session = SessionId(self.made.fetch_add(1, Ordering::Relaxed));
+        let (messages, outgoing) = mpsc::channel(MESSAGES_QUEUE_MAX);
+        let reading = read(session, ip, request.into_inner(), messages, self.core.clone());
+        self.tasks.spawn("session", async move {
+            if let Err(status) = reading.await {
+                debug!(session = session.0, error = status.message(), "session ended");
+            }
+        });
+        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing).map(Ok))))
+    }
+}
+
+async fn read(
+    session: SessionId,
+    ip: IpAddr,
+    mut incoming: Streaming<AgentMessage>,
+    messages: mpsc::Sender<MasterMessage>,
+    core: mpsc::Sender<CoreRequest>,
+) -> Result<(), Status> {
+    let stopping = |_closed| Status::unavailable("the master is stopping");
+    let first = tokio::time::timeout(REGISTER_MAX, incoming.message())
+        .await
+        .map_err(|_elapsed| Status::deadline_exceeded("the agent did not register in time"))??;
+    let Some(AgentMessage { body: Some(Body::Register(register)) }) = first else {
+        return Err(Status::invalid_argument("the first message must be a registration"));
+    };
+    let reader = CancellationToken::new();
+    let cut = reader.clone();
+    let register = Box::new(register);
+    core.send(CoreRequest::Register { session, messages, reader, register, ip })
+        .await
+        .map_err(stopping)?;
+    let forwarded = cut.run_until_cancelled(forward(session, &mut incoming, &core)).await;
+    core.send(CoreRequest::Happened(Event::SessionClosed { session })).await.map_err(stopping)?;
+    forwarded.unwrap_or(Ok(()))
+}
+
+async fn forward(
+    session: SessionId,
+    incoming: &mut Streaming<AgentMessage>,
+    core: &mpsc::Sender<CoreRequest>,
+) -> Result<(), Status> {
+    while let Some(AgentMessage { body }) = incoming.message().await? {
+        let event = match body {
+            Some(Body::Status(update)) => Event::Status { session, update: Box::new(update) },
+            Some(Body::Pong(_)) => Event::Pong { session },
+            Some(Body::Register(_)) => {
+                return Err(Status::invalid_argument("an agent registers once per session"));
+            }
+            // From a newer release.
+            None => continue,
+        };
+        if core.send(CoreRequest::Happened(event)).await.is_err() {
+            break;
+        }
+    }
+    Ok(())
+}

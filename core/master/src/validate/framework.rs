@@ -1,0 +1,95 @@
+//! The rules for `FrameworkInfo`.
+#![deny(clippy::disallowed_methods)]
+#![expect(
+    deprecated,
+    reason = "frameworks without MULTI_ROLE say their role in a field that is marked so"
+)]
+
+use std::collections::BTreeSet;
+
+use karman_api::mesos::v1;
+use karman_model::{id, role};
+
+use crate::ledger::Capabilities;
+
+/// Why a framework is not let in.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Error {
+    #[error("'FrameworkInfo.id' {0}")]
+    Id(id::Error),
+    #[error("'FrameworkInfo.role' must not be set with the MULTI_ROLE capability")]
+    RoleWithMultiRole,
+    #[error("'FrameworkInfo.roles' must not be set without the MULTI_ROLE capability")]
+    RolesWithoutMultiRole,
+    #[error("'FrameworkInfo.roles' contains '{0}' twice")]
+    DuplicateRole(String),
+    #[error("'FrameworkInfo.roles': {0}")]
+    Role(role::Error),
+    #[error("Suppressed role '{0}' is not one of the framework's roles")]
+    Suppressed(String),
+    #[error("'FrameworkInfo.failover_timeout' must be a number of seconds")]
+    FailoverTimeout,
+    #[error("Changing '{0}' of a framework is not allowed")]
+    Changed(&'static str),
+}
+
+/// For SUBSCRIBE; `old` is what the framework said before.
+pub(crate) fn check(
+    info: &v1::FrameworkInfo,
+    suppressed: &[String],
+    old: Option<&v1::FrameworkInfo>,
+) -> Result<(), Error> {
+    if let Some(v1::FrameworkId { value }) = &info.id {
+        id::check(value).map_err(Error::Id)?;
+    }
+    let multi_role = Capabilities::of(info).multi_role;
+    if multi_role && info.role.is_some() {
+        return Err(Error::RoleWithMultiRole);
+    }
+    if !multi_role && !info.roles.is_empty() {
+        return Err(Error::RolesWithoutMultiRole);
+    }
+    let mut roles = BTreeSet::new();
+    for name in info.roles.iter().chain(&info.role) {
+        role::check(name).map_err(Error::Role)?;
+        if !roles.insert(name.as_str()) {
+            return Err(Error::DuplicateRole(name.clone()));
+        }
+    }
+    if roles.is_empty() && !multi_role {
+        roles.insert(role::ANY);
+    }
+    if let Some(stranger) = suppressed.iter().find(|name| !roles.contains(name.as_str())) {
+        return Err(Error::Suppressed(stranger.clone()));
+    }
+    if info.failover_timeout.is_some_and(|seconds| seconds.is_nan() || seconds < 0.0) {
+        return Err(Error::FailoverTimeout);
+    }
+    match old {
+        Some(old) if old.principal != info.principal => Err(Error::Changed("principal")),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// For UPDATE_FRAMEWORK, which is stricter about what may change.
+pub(crate) fn check_update(
+    info: &v1::FrameworkInfo,
+    suppressed: &[String],
+    old: Option<&v1::FrameworkInfo>,
+) -> Result<(), Error> {
+    check(info, suppressed, old)?;
+    match old {
+        Some(old) if old.user != info.user => Err(Error::Changed("user")),
+        Some(old) if old.checkpoint.unwrap_or(false) != info.checkpoint.unwrap_or(false) => {
+            Err(Error::Changed("checkpoint"))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// On SUBSCRIBE these two stay what they were, silently.
+pub(crate) fn merge(mut info: v1::FrameworkInfo, old: &v1::FrameworkInfo) -> v1::FrameworkInfo {
+    info.user.clone_from(&old.user);
+    info.checkpoint = old.checkpoint;
+    info
+}
