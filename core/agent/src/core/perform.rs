@@ -66,9 +66,8 @@ impl Core {
         for event in events {
             self.later(event);
         }
-        for (run, grace_ms) in kills {
-            kill(run, grace_ms).await;
-        }
+        let kills = kills.into_iter().map(|(run, grace_ms)| kill(run, grace_ms));
+        futures::stream::iter(kills).buffer_unordered(WRITERS).collect::<()>().await;
         self.deliver(updated.into_iter().collect(), all_updated);
         if let Some(agent_id) = registered {
             self.membership.send_replace(Membership::Registered { agent_id });

@@ -5,6 +5,7 @@
 //! restart of the agent can forget one. Single-threaded, without a runtime:
 //! there is one per task.
 
+mod descriptors;
 pub mod records;
 mod spawn;
 mod supervise;
@@ -32,6 +33,7 @@ const EXIT_ATTEMPTS: usize = 30;
 
 /// Runs one task to its end. Called before any runtime exists.
 pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
+    descriptors::close_inherited();
     let Some(path) = args.next() else { return ExitCode::from(2) };
     match run(&RunDir::new(PathBuf::from(path))) {
         Ok(()) => ExitCode::SUCCESS,

@@ -8,6 +8,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use nix::sys::signal::SigSet;
 use nix::unistd::{User, initgroups, setgid, setuid};
 use rustix::process::{Signal, set_parent_process_death_signal, setsid};
 
@@ -37,13 +38,9 @@ pub(super) enum Error {
 
 /// Returns the number of the process once the command was executed.
 pub(super) fn spawn(launch: &Launch) -> Result<u32, Error> {
-    let output = |name: &str| {
-        let path = launch.sandbox.join(name);
-        let opened = OpenOptions::new().create(true).append(true).open(&path);
-        opened.map_err(|source| Error::Open { path, source })
-    };
     let user = launch.user.as_deref().map(find_user).transpose()?;
-    let (stdout, stderr) = (output("stdout")?, output("stderr")?);
+    let (stdout, stderr) =
+        (output(launch, "stdout", user.as_ref())?, output(launch, "stderr", user.as_ref())?);
     let mut entrances = Vec::new();
     for path in launch.group.iter().flat_map(|group| group.entrances()) {
         let opened = OpenOptions::new().write(true).open(&path);
@@ -69,6 +66,19 @@ pub(super) fn spawn(launch: &Launch) -> Result<u32, Error> {
     Ok(child.id())
 }
 
+/// Opens a file for output. It belongs to the user of the task, who may open
+/// it once more as `/dev/stdout`.
+fn output(launch: &Launch, name: &str, user: Option<&User>) -> Result<File, Error> {
+    let path = launch.sandbox.join(name);
+    let opened = OpenOptions::new().create(true).append(true).open(&path).and_then(|file| {
+        if let Some(user) = user {
+            nix::unistd::fchown(&file, Some(user.uid), Some(user.gid))?;
+        }
+        Ok(file)
+    });
+    opened.map_err(|source| Error::Open { path, source })
+}
+
 fn find_user(name: &str) -> Result<User, Error> {
     let found = User::from_name(name).ok().flatten();
     found.ok_or_else(|| Error::NoUser { name: name.to_owned() })
@@ -77,6 +87,8 @@ fn find_user(name: &str) -> Result<User, Error> {
 /// Between fork and execution.
 fn enter(entrances: &[File], user: Option<&User>, spared: bool) -> io::Result<()> {
     setsid()?;
+    // What the shim waits for by other means, the task must hear.
+    SigSet::empty().thread_set_mask()?;
     for mut entrance in entrances {
         entrance.write_all(b"0")?;
     }

@@ -194,6 +194,37 @@ fn the_shim_is_small_and_holds_nothing_of_its_parent() {
     shim.wait().unwrap();
 }
 
+#[test]
+fn the_command_starts_with_a_clean_slate() {
+    let run = Run::new("grep SigBlk /proc/self/status; ls /proc/self/fd; cat /proc/$$/stat");
+    assert_eq!(run.run().cause, Cause::Status(0));
+    let out = run.output("stdout");
+    assert!(out.starts_with("SigBlk:\t0000000000000000\n"), "{out}");
+    // Input, output, errors, and the folder that ls itself reads.
+    assert_eq!(out.lines().filter(|line| line.parse::<u32>().is_ok()).count(), 4, "{out}");
+    // The leader of its own group and session.
+    let stat: Vec<&str> =
+        out.lines().last().unwrap().rsplit_once(") ").unwrap().1.split(' ').collect();
+    assert_eq!(stat[2], stat[3]);
+}
+
+#[test]
+fn another_user_owns_what_it_writes() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let nobody = |launch: &mut Launch| {
+        launch.user = Some("nobody".into());
+        launch.program = "/bin/sh".into();
+    };
+    let run = Run::with("id -un; echo again >> /dev/stdout", nobody);
+    // As an agent does.
+    let public = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(run.folder.path(), public).unwrap();
+    assert_eq!(run.run().cause, Cause::Status(0), "{}", run.output("stderr"));
+    assert_eq!(run.output("stdout"), "nobody\nagain\n");
+}
+
 /// Where this process may make control groups.
 fn hierarchy() -> Option<Hierarchy> {
     Hierarchy::usable("karman-test-probe").ok()
