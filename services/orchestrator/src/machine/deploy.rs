@@ -233,8 +233,20 @@ impl Core {
             }
         }
         service.rolling = true;
+        let checks =
+            service.active.as_ref().map(|spec| (spec.version, spec.app.health_checks.clone()));
         self.revive_wanted = true;
         self.dirty.insert(app.to_owned());
+        match checks {
+            None => self.publish("remove_health_check_event", serde_json::json!({ "appId": app })),
+            Some((version, checks)) => {
+                let version = time::format(version.as_ms());
+                for check in checks {
+                    let event = serde_json::json!({ "appId": app, "version": version, "healthCheck": check });
+                    self.publish("add_health_check_event", event);
+                }
+            }
+        }
     }
 
     /// An app of the current step is where it should be.

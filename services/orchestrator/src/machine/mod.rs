@@ -47,7 +47,7 @@ const KILL_RETRY: Duration = Duration::from_secs(30);
 /// A launch that has not come to life is given up.
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(300);
 /// The first repetition of a question that the master left open; doubles.
-const RECONCILE_RETRY: Duration = Duration::from_secs(5);
+const RECONCILE_RETRY: Duration = Duration::from_secs(1);
 /// How often everything is asked about.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(600);
 /// Refused offers of an agent come back after this unless they grow; demand
@@ -186,3 +186,6 @@ impl Core {
 fn apps_of(step: &Step) -> impl Iterator<Item = &str> {
     step.actions.iter().map(|action| action.app.as_str())
 }
+
+#[cfg(test)]
+mod tests;

@@ -57,6 +57,14 @@ impl Core {
         );
     }
 
+    pub(super) fn publish_failed_check(&mut self, app: &str, instance: &Instance) {
+        let spec = self.services.get(app).and_then(|service| service.spec_of(instance));
+        let check = spec.and_then(|spec| spec.app.health_checks.first().cloned());
+        // The key is called taskId and holds the id of the instance.
+        let event = json!({ "appId": app, "taskId": instance.id, "healthCheck": check });
+        self.publish("failed_health_check_event", event);
+    }
+
     pub(super) fn publish_unhealthy_kill(&mut self, app: &str, instance: &Instance, reason: &str) {
         let agent = instance.placement.as_ref().map(|placement| placement.agent_id.clone());
         self.publish(

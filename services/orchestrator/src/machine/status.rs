@@ -34,6 +34,9 @@ impl Core {
         self.unanswered.remove(&before.id);
         let mut instance = before.clone();
         let outcome = instance.observe(now, &seen);
+        if seen.healthy == Some(false) {
+            self.publish_failed_check(&app, &instance);
+        }
         if outcome == Outcome::Same {
             return;
         }

@@ -155,9 +155,9 @@ proptest! {
         let solution = solve(&offers, &[need(&names, &[])], &mut || { random = random.wrapping_mul(31).wrapping_add(7); random });
         let room: usize = cpus.iter().map(|cpus| (*cpus).min(4) as usize).sum();
         prop_assert_eq!(solution.launches.len(), instances.min(room));
-        for i in 0..offers.len() {
+        for (i, cpus) in cpus.iter().enumerate() {
             let mut ports: Vec<u16> = solution.launches.iter().filter(|one| one.offer == i).flat_map(|one| one.ports.clone()).collect();
-            prop_assert!(ports.len() <= cpus[i] as usize);
+            prop_assert!(ports.len() <= *cpus as usize);
             ports.sort_unstable();
             let all = ports.len();
             ports.dedup();
