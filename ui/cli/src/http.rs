@@ -337,17 +337,13 @@ fn explain(status: StatusCode, document: &Value, text: &str) -> Failure {
             failure.remedy("this part of the cluster is not there now; try again in a moment")
         }
         StatusCode::CONFLICT if document["deployments"].is_array() => {
-            let ids: Vec<&str> = document["deployments"]
-                .as_array()
-                .into_iter()
-                .flatten()
-                .filter_map(|deployment| deployment["id"].as_str())
-                .collect();
-            Failure {
-                message: format!("the app is locked by deployment {}", ids.join(", ")),
-                ..failure
-            }
-            .remedy("wait for it (karman deployment watch ID) or override it with --force")
+            let deployments = crate::format::document::list(document, "/deployments");
+            let ids: Vec<&str> =
+                deployments.iter().filter_map(|deployment| deployment["id"].as_str()).collect();
+            let ids = ids.join(" ");
+            Failure { message: format!("the app is locked by deployment {ids}"), ..failure }.remedy(
+                format!("wait for it (karman deployment watch {ids}) or override it with --force"),
+            )
         }
         _ => failure,
     }

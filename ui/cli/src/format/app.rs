@@ -82,7 +82,7 @@ pub fn deployment_ids(app: &Value) -> Vec<String> {
 pub fn state(app: &Value) -> String {
     let (wanted, running) = (integer(app, "/instances"), integer(app, "/tasksRunning"));
     let mut sentence = match (wanted, running) {
-        (0, 0) => "stopped: 0 instances wanted".to_owned(),
+        (0, 0) => "stopped".to_owned(),
         _ => format!("{running} of {} running", count(wanted, "instance")),
     };
     if !list(app, "/healthChecks").is_empty() && wanted > 0 {

@@ -138,19 +138,29 @@ pub fn sandbox<'a>(attached: &'a Value, place: &Place) -> Option<&'a str> {
     ends(wanted).or_else(|| ends("latest")).or_else(|| candidates.first().copied())
 }
 
-/// One line per task. Hosts are looked up by agent id.
-pub fn table_of(tasks: &[Value], hosts: &BTreeMap<String, String>, now_ms: i64) -> String {
+/// One line per task of a master's state.
+pub fn table_of(tasks: &[Value], state: &Value, now_ms: i64) -> String {
     if tasks.is_empty() {
         return "no tasks\n".to_owned();
     }
+    let hosts = by_id(list(state, "/slaves"), "/hostname");
+    let mut users = by_id(list(state, "/completed_frameworks"), "/user");
+    users.extend(by_id(list(state, "/frameworks"), "/user"));
     let rows: Vec<Vec<String>> = tasks
         .iter()
         .map(|task| {
             let moment = time::from_seconds(started(task));
+            let look = |map: &BTreeMap<&str, &str>, id: &str| {
+                map.get(text(task, id)).copied().unwrap_or_default().to_owned()
+            };
+            let user = match text(task, "/user") {
+                "" => look(&users, "/framework_id"),
+                user => user.to_owned(),
+            };
             vec![
                 text(task, "/name").to_owned(),
-                or_dash(hosts.get(text(task, "/slave_id")).cloned().unwrap_or_default()),
-                or_dash(text(task, "/user")),
+                or_dash(look(&hosts, "/slave_id")),
+                or_dash(user),
                 text(task, "/state").to_owned(),
                 if started(task) > 0.0 { time::ago(now_ms, &moment) } else { "-".to_owned() },
                 text(task, "/id").to_owned(),
@@ -160,12 +170,8 @@ pub fn table_of(tasks: &[Value], hosts: &BTreeMap<String, String>, now_ms: i64) 
     table(&["NAME", "HOST", "USER", "STATE", "SINCE", "ID"], &rows)
 }
 
-/// The host name of each agent.
-pub fn hosts(state: &Value) -> BTreeMap<String, String> {
-    list(state, "/slaves")
-        .iter()
-        .map(|agent| (text(agent, "/id").to_owned(), text(agent, "/hostname").to_owned()))
-        .collect()
+fn by_id<'a>(documents: &'a [Value], member: &str) -> BTreeMap<&'a str, &'a str> {
+    documents.iter().map(|document| (text(document, "/id"), text(document, member))).collect()
 }
 
 /// A file of a sandbox: its path below it, and whether it is a folder.

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use expect_test::{Expect, expect};
@@ -108,10 +107,10 @@ fn an_app_is_shown_with_its_tasks() {
     check(
         &app::app(&json!({ "id": "/off", "instances": 0 }), NOW_MS),
         expect![[r#"
-        app    /off
-        state  stopped: 0 instances wanted
-        each   0 cpus, 0 MiB memory, 0 MiB disk
-    "#]],
+            app    /off
+            state  stopped
+            each   0 cpus, 0 MiB memory, 0 MiB disk
+        "#]],
     );
 }
 
@@ -294,6 +293,7 @@ fn state() -> Value {
     json!({
         "slaves": [{ "id": "S1", "hostname": "n1" }],
         "frameworks": [{
+            "id": "F", "user": "nobody",
             "tasks": [
                 { "id": "web.1", "name": "web", "framework_id": "F", "slave_id": "S1", "executor_id": "", "user": "root",
                   "state": "TASK_RUNNING", "statuses": status(1_795_319_990.0, "C1") },
@@ -312,22 +312,22 @@ fn state() -> Value {
 #[test]
 fn tasks_are_newest_first() {
     let state = state();
-    let show = |which| task::table_of(&task::all(&state, which), &task::hosts(&state), NOW_MS);
+    let show = |which| task::table_of(&task::all(&state, which), &state, NOW_MS);
     check(
         &show(task::Which::Active),
         expect![[r#"
-        NAME     HOST  USER  STATE         SINCE    ID
-        web      n1    root  TASK_RUNNING  10s ago  web.1
-        web-api  -     -     TASK_STAGING  -        web-api.2
-    "#]],
+            NAME     HOST  USER    STATE         SINCE    ID
+            web      n1    root    TASK_RUNNING  10s ago  web.1
+            web-api  -     nobody  TASK_STAGING  -        web-api.2
+        "#]],
     );
     check(
         &show(task::Which::Completed),
         expect![[r#"
-        NAME  HOST  USER  STATE          SINCE        ID
-        web   n1    -     TASK_FINISHED  16m 40s ago  web.0
-        old   -     -     TASK_KILLED    -            old.1
-    "#]],
+            NAME  HOST  USER    STATE          SINCE        ID
+            web   n1    nobody  TASK_FINISHED  16m 40s ago  web.0
+            old   -     -       TASK_KILLED    -            old.1
+        "#]],
     );
     assert_eq!(task::all(&state, task::Which::All).len(), 4);
 }
@@ -520,7 +520,7 @@ fn anything_may_be_missing() {
         queue::summary(&document, Some(&document), NOW_MS);
         queue::details(&document, NOW_MS);
         node::table_of(&node::nodes(&document));
-        task::table_of(&task::all(&document, task::Which::All), &BTreeMap::new(), NOW_MS);
+        task::table_of(&task::all(&document, task::Which::All), &document, NOW_MS);
         service::table_of(&service::select(&document, service::Which::default()));
         deployment::line(&document);
     }

@@ -127,7 +127,7 @@ async fn list(
             ids.iter().map(|id| format!("{id}\n")).collect::<String>(),
         ));
     }
-    let table = task::table_of(&tasks, &task::hosts(&state), now_ms());
+    let table = task::table_of(&tasks, &state, now_ms());
     Ok(Answer::new(Value::Array(tasks), table))
 }
 
