@@ -100,7 +100,7 @@ fn instance(app: &App, task: &Task, now: u64) -> Instance {
         badge: state(&task.state),
         health: health(app, task),
         version: When::parse(version, now),
-        outdated: !version.is_empty() && !app.version.is_empty() && version != app.version,
+        outdated: app.is_outdated(task),
         since: When::parse(since, now),
     }
 }

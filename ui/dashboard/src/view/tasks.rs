@@ -149,7 +149,10 @@ fn row(snapshot: &Snapshot, task: &mesos::Task) -> Row {
     Row {
         id: task.id.clone(),
         name: task.name.clone(),
-        service: service.map(|(app, _)| app.id.trim_start_matches('/').to_owned()),
+        service: service
+            .map(|(app, _)| app)
+            .or_else(|| task.is_terminal().then(|| named(snapshot, &task.name)).flatten())
+            .map(|app| app.id.trim_start_matches('/').to_owned()),
         framework: framework
             .map_or_else(|| task.framework_id.clone(), |framework| framework.name.clone()),
         host: host.unwrap_or_else(|| task.slave_id.clone()),
@@ -170,6 +173,13 @@ fn service_task<'a>(
         app.tasks.iter().find(|task| task.id == id).map(|task| (app, task))
     };
     snapshot.apps.iter().find_map(of)
+}
+
+/// The service of a task that is gone: tasks are named after their service,
+/// innermost group first.
+fn named<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a marathon::App> {
+    let reversed = |id: &str| id.trim_matches('/').split('/').rev().collect::<Vec<_>>().join(".");
+    snapshot.apps.iter().find(|app| reversed(&app.id) == name)
 }
 
 fn health(task: &mesos::Task) -> Badge {

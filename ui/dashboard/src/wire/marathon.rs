@@ -22,6 +22,7 @@ pub struct App {
     pub disk: f64,
     pub labels: BTreeMap<String, String>,
     pub version: String,
+    pub version_info: VersionInfo,
     pub health_checks: Vec<serde_json::Value>,
     pub tasks_staged: u32,
     pub tasks_running: u32,
@@ -30,6 +31,13 @@ pub struct App {
     pub deployments: Vec<DeploymentRef>,
     pub tasks: Vec<Task>,
     pub last_task_failure: Option<TaskFailure>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub struct VersionInfo {
+    /// The version that instances have; scaling makes a newer one of the app.
+    pub last_config_change_at: String,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -142,6 +150,22 @@ pub struct Rejection {
 #[serde(default)]
 pub struct Versions {
     pub versions: Vec<String>,
+}
+
+impl App {
+    /// Whether a task runs an earlier configuration than the app has.
+    pub fn is_outdated(&self, task: &Task) -> bool {
+        let wanted = self.version_info.last_config_change_at.as_str();
+        // Times of one form sort as text.
+        task.version.as_deref().is_some_and(|version| !wanted.is_empty() && version < wanted)
+    }
+
+    /// Whether a task is what the app wants: current, running and not failing.
+    pub fn is_ready(&self, task: &Task) -> bool {
+        let alive = task.health_check_results.iter().all(|health| health.alive);
+        let checked = self.health_checks.is_empty() || !task.health_check_results.is_empty();
+        task.state == "TASK_RUNNING" && alive && checked && !self.is_outdated(task)
+    }
 }
 
 /// The body of a refusal.

@@ -45,6 +45,8 @@ fn a_task_knows_its_service_and_where_it_listens() {
     );
     let lost = detail(&snapshot, "old.instance-0._app.1").unwrap();
     assert_eq!((lost.row.service, lost.row.host.as_str(), lost.active), (None, "S9", false));
+    let failed = detail(&snapshot, "front.shop.instance-0._app.1").unwrap();
+    assert_eq!(failed.row.service.as_deref(), Some("shop/front"), "by its name");
     assert!(detail(&snapshot, "nope").is_none());
 }
 
