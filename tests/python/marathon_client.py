@@ -3,8 +3,13 @@
 usage: marathon_client.py <base URL of the Marathon API>
 """
 
+import collections
+import collections.abc
 import sys
 import time
+
+# The client was written for Python before 3.10, which had this name.
+collections.Iterable = collections.abc.Iterable
 
 from marathon import MarathonClient, MarathonHttpError, NotFoundError
 from marathon.models import MarathonApp, MarathonHealthCheck

@@ -90,6 +90,8 @@ async fn create(browser: &Browser) {
 async fn scale_and_delete(dc: &Datacenter, browser: &Browser, service: &str) {
     browser.go(service).await;
     browser.click(".head [id^=scale-]").await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    browser.screenshot(&screenshots(), "09-debug").await;
     browser.fill("#dialog #instances", "3").await;
     browser.screenshot(&screenshots(), "09-scale").await;
     browser.click("#dialog button[type=submit]").await;
@@ -117,7 +119,7 @@ async fn a_wrong_form_is_explained_at_its_fields() {
     browser.go(&format!("{}/ui/create", dc.ready.gateway)).await;
     browser.fill("#id", "Not Valid").await;
     browser.fill("#cmd", "true").await;
-    browser.fill("#instances", "many").await;
+    browser.fill("#instances", "-1").await;
     browser.click("#create button.primary").await;
     browser.sees("#create", "look at the marked fields", LIVE).await;
     assert_eq!(browser.run("return document.querySelectorAll('.field.wrong').length").await, 2);
