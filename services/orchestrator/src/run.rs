@@ -143,7 +143,6 @@ impl Loop {
                     Ok(event::Type::Update) => {
                         if let Some(update) = event.update {
                             self.core.update(now, &update.status);
-                            self.core.settle(now);
                         }
                     }
                     // Offers are used or declined at once; there is nothing to
@@ -157,6 +156,8 @@ impl Loop {
 
     /// Releases the effects: nothing leaves before it is stored.
     async fn release(&mut self, answers: Vec<Answer>) -> Result<(), LoopError> {
+        // Once for all updates that came together.
+        self.core.settle(Timestamp(karman_rt::time::now_ms()));
         let mut effects = self.core.take_effects();
         self.commit(std::mem::take(&mut effects.changes)).await?;
         self.link.set_framework_id(self.core.framework_id());

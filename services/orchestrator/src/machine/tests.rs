@@ -18,7 +18,7 @@ const APPS: [&str; 2] = ["/web", "/db"];
 
 enum Message {
     Offers(Vec<Offer>),
-    Update(TaskStatus),
+    Update(Box<TaskStatus>),
 }
 
 /// The store, the master with its agents, and what is on its way between them.
@@ -55,7 +55,7 @@ impl World {
     }
 
     fn pick(&mut self, n: usize) -> usize {
-        (self.random.number() % n.max(1) as u64) as usize
+        usize::try_from(self.random.number() % n.max(1) as u64).unwrap()
     }
 
     fn subscribe(&mut self) {
@@ -126,7 +126,7 @@ impl World {
                     assert!(!self.tasks.contains_key(&id), "{id} was launched twice");
                     match &offer {
                         Some(agent) => {
-                            drop(self.tasks.insert(id, (agent.clone(), TaskState::TaskStaging)))
+                            drop(self.tasks.insert(id, (agent.clone(), TaskState::TaskStaging)));
                         }
                         None => self.update(&id, TaskState::TaskDropped),
                     }
@@ -189,13 +189,13 @@ impl World {
 
     fn update(&mut self, id: &str, state: TaskState) {
         let agent = self.tasks.get(id).map_or_else(|| "a0".to_owned(), |(agent, _)| agent.clone());
-        self.messages.push_back(Message::Update(TaskStatus {
+        self.messages.push_back(Message::Update(Box::new(TaskStatus {
             task_id: TaskId { value: id.into() },
             state: state.into(),
             agent_id: Some(AgentId { value: agent }),
             uuid: Some(Bytes::from_static(&[7; 16])),
             ..TaskStatus::default()
-        }));
+        })));
     }
 
     fn deliver(&mut self) {

@@ -151,6 +151,30 @@ async fn deployments_go_on_after_a_restart() {
     assert_eq!(ids(&world.running("/web", 2).await), sick);
 }
 
+#[tokio::test]
+async fn a_framework_that_was_torn_down_registers_anew() {
+    let world = World::new().await;
+    world.create(json!({"id": "/web", "cmd": "serve", "instances": 2})).await;
+    let before = ids(&world.running("/web", 2).await);
+    world.master.lock().tear_down();
+    world.eventually("/v2/info", |body| body["frameworkId"] == "framework-2").await;
+    wait(|| world.master.lock().tasks.len() == 2).await;
+    let after = world.running("/web", 2).await;
+    assert!(ids(&after).iter().all(|id| !before.contains(id)));
+}
+
+#[tokio::test]
+async fn a_connection_that_breaks_is_opened_again() {
+    let world = World::new().await;
+    world.create(json!({"id": "/web", "cmd": "serve", "instances": 2})).await;
+    let before = ids(&world.running("/web", 2).await);
+    world.master.lock().user_agent = None;
+    world.create(json!({"id": "/more", "cmd": "serve"})).await;
+    world.running("/more", 1).await;
+    assert_eq!(ids(&world.running("/web", 2).await), before);
+    assert_eq!(world.master.lock().launched.len(), 3);
+}
+
 async fn wait(condition: impl Fn() -> bool) {
     let start = Instant::now();
     while !condition() {

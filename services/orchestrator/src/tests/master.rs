@@ -45,6 +45,7 @@ pub(super) struct Inner {
     pub(super) lose_launches: bool,
     next: u64,
     subscriptions: u64,
+    frameworks: u64,
     /// How many tasks were healthy and how many there were, after each change.
     pub(super) history: Vec<(usize, usize)>,
     pub(super) kills: Vec<String>,
@@ -95,7 +96,8 @@ async fn serve(State(master): State<Master>, request: Request) -> Response {
 impl Inner {
     fn subscribe(&mut self, call: Call) -> Response {
         let info = call.subscribe.unwrap().framework_info;
-        let id = info.id.map_or_else(|| "framework-1".to_owned(), |id| id.value);
+        self.frameworks += u64::from(info.id.is_none());
+        let id = info.id.map_or_else(|| format!("framework-{}", self.frameworks), |id| id.value);
         self.framework = Some(id.clone());
         self.suppressed = true;
         self.offers.clear();
@@ -175,6 +177,14 @@ impl Inner {
         if checked {
             self.change(&id, TaskState::TaskRunning, Some(!command.contains("sick")));
         }
+    }
+
+    /// As an operator who tears the framework down does.
+    pub(super) fn tear_down(&mut self) {
+        self.tasks.clear();
+        let message = "Framework has been removed".to_owned();
+        self.send(event::Type::Error, |event| event.error = Some(event::Error { message }));
+        self.user_agent = None;
     }
 
     pub(super) fn change(&mut self, id: &str, state: TaskState, healthy: Option<bool>) {
