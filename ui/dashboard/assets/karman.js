@@ -63,6 +63,15 @@
     }
   });
 
+  // A page that is left may be kept by the browser, and its connections with it.
+  window.addEventListener("pagehide", () => {
+    for (const source of sources) source.close();
+    sources.clear();
+  });
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) location.reload();
+  });
+
   // The log: bounded, and following its end until the reader scrolls up.
   document.addEventListener("htmx:sseMessage", (event) => {
     const log = event.target.closest?.("#log");
