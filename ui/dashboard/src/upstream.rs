@@ -203,3 +203,33 @@ pub fn encode(value: &str) -> String {
     }
     out
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_come_whole_whatever_the_pieces() {
+        let mut lines = Lines::default();
+        let mut found = Vec::new();
+        for piece in ["da", "ta: 1\r\n", "\n", "{\"a\":", "2}\nrest"] {
+            lines.push(piece.as_bytes());
+            while let Some(line) = lines.next_line() {
+                found.push(String::from_utf8(line.to_vec()).unwrap());
+            }
+        }
+        assert_eq!(found, ["data: 1", "", "{\"a\":2}"]);
+    }
+
+    #[test]
+    fn values_are_encoded_for_urls() {
+        assert_eq!(encode("/a b&c=d%é~"), "%2Fa%20b%26c%3Dd%25%C3%A9~");
+    }
+
+    #[test]
+    fn refusals_are_read_from_json_and_text() {
+        assert_eq!(message(br#"{"message":"no","details":[]}"#), "no");
+        assert_eq!(message(b"  plain text \n"), "plain text");
+        assert_eq!(message(&[b'x'; 1000]).len(), 300);
+    }
+}

@@ -187,4 +187,9 @@ proptest! {
             }
         }
     }
+
+    #[test]
+    fn decoding_undoes_encoding(text in "\\PC{0,20}") {
+        prop_assert_eq!(decode(&karman_dashboard::upstream::encode(&text)), text);
+    }
 }
