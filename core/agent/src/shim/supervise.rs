@@ -23,6 +23,10 @@ const LEFTOVERS_MAX: Duration = Duration::from_secs(10);
 /// Between two rounds of SIGKILL for processes that were just being born.
 const SWEEP: Duration = Duration::from_millis(20);
 
+/// How often the run folder is looked for: seldom, since there is one shim per
+/// task.
+const LOOK: Duration = Duration::from_secs(30);
+
 /// How long after the alarm the kernel may take to kill.
 const SUSPECT: Duration = Duration::from_secs(1);
 
@@ -39,6 +43,8 @@ pub(super) struct Supervisor {
     group: Option<Group>,
     /// Becomes readable when memory runs out (first generation only).
     memory: Option<OwnedFd>,
+    /// When the run folder is looked for.
+    look_at: Option<Instant>,
     /// Until when somebody may have been killed for lack of memory.
     suspect: Option<Instant>,
     /// When the task has run long enough.
@@ -68,6 +74,7 @@ impl Supervisor {
             task: 0,
             group: None,
             memory: None,
+            look_at: None,
             suspect: None,
             completion: None,
             deadline: None,
@@ -80,6 +87,7 @@ impl Supervisor {
         self.task = task;
         self.group.clone_from(&launch.group);
         self.memory = launch.group.as_ref().and_then(memory_alarm);
+        self.look_at = Some(Instant::now() + LOOK);
         self.completion =
             launch.completion_ms_max.map(|limit| Instant::now() + Duration::from_millis(limit));
     }
@@ -94,6 +102,7 @@ impl Supervisor {
             }
             self.sleep(self.next_deadline());
             self.read_signals(dir);
+            self.check_folder(dir, launch);
             self.check_memory();
             self.check_time(launch);
         };
@@ -124,7 +133,7 @@ impl Supervisor {
 
     fn next_deadline(&self) -> Option<Instant> {
         let look = self.suspect.map(|_| Instant::now() + SWEEP);
-        self.completion.into_iter().chain(self.deadline).chain(look).min()
+        self.completion.into_iter().chain(self.deadline).chain(look).chain(self.look_at).min()
     }
 
     /// Until a signal, the memory alarm or the deadline.
@@ -198,6 +207,18 @@ impl Supervisor {
             self.kill_everything();
         } else if until <= now {
             self.suspect = None;
+        }
+    }
+
+    /// Without its run folder nobody knows of the task, can end it or learn of
+    /// its end: it has no place any more.
+    fn check_folder(&mut self, dir: &RunDir, launch: &Launch) {
+        let now = Instant::now();
+        if self.look_at.is_some_and(|look| look <= now) {
+            self.look_at = Some(now + LOOK);
+            if matches!(dir.path().try_exists(), Ok(false)) {
+                self.kill(Duration::from_millis(launch.grace_ms));
+            }
         }
     }
 

@@ -170,11 +170,7 @@ async fn a_reboot_ends_tasks() {
     assert_eq!(gone.reason(), Reason::AgentRestarted);
     // Nothing was really rebooted here.
     let shim = running.container_status.unwrap().executor_pid.unwrap();
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(i32::try_from(shim).unwrap()),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
+    kill_hard(shim);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -188,11 +184,7 @@ async fn a_killed_shim_is_a_failure_and_its_task_does_not_survive_it() {
         .join("agent/slaves/A-S0/frameworks/F-0000/executors/t/runs/latest/pid");
     let task: u32 = eventually(|| fs::read_to_string(&pid).unwrap_or_default().trim().parse());
     let shim = running.container_status.unwrap().executor_pid.unwrap();
-    nix::sys::signal::kill(
-        nix::unistd::Pid::from_raw(i32::try_from(shim).unwrap()),
-        nix::sys::signal::Signal::SIGKILL,
-    )
-    .unwrap();
+    kill_hard(shim);
     let failed = cluster.until(TaskState::TaskFailed).await;
     assert_eq!(failed.message(), "The shim of the task is gone; how the task ended is not known");
     eventually(|| if runs(task) { Err(task) } else { Ok(()) });
@@ -287,4 +279,44 @@ async fn many_small_tasks_finish() {
         cluster.until(TaskState::TaskFinished).await;
     }
     eventually(|| if cluster.runs() == 0 { Ok(()) } else { Err(cluster.runs()) });
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_lost_connection_is_made_again_and_loses_nothing() {
+    let (mut cluster, _) = Cluster::start().await;
+    cluster.launch(task("t", "exit 4")).await;
+    let before = cluster.update().await;
+    cluster.hang_up().await;
+    let register = cluster.admit().await;
+    assert_eq!(register.agent.unwrap().id.unwrap().value, "A-S0");
+    assert_eq!(register.tasks.len(), 1);
+    let again = cluster.heard().await;
+    assert_eq!(again.uuid, before.uuid);
+    cluster.until(TaskState::TaskFailed).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_no_shim_took_on_is_launched_after_a_restart() {
+    let (mut cluster, _) = Cluster::start().await;
+    cluster.launch(task("t", "sleep 1000")).await;
+    let running = cluster.until(TaskState::TaskRunning).await;
+    cluster.stop_agent().await;
+    // As if the agent had ended right after its checkpoint.
+    kill_hard(running.container_status.unwrap().executor_pid.unwrap());
+    let runs = cluster.work_dir.path().join("agent/meta/slaves/A-S0/runs");
+    let run = fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
+    for file in ["shim.json", "pid", "updates.jsonl"] {
+        fs::remove_file(run.join(file)).unwrap();
+    }
+    let register = cluster.start_agent().await;
+    assert_eq!(register.tasks.len(), 1);
+    assert_eq!(cluster.heard().await.state(), TaskState::TaskStarting);
+    assert_eq!(cluster.heard().await.state(), TaskState::TaskRunning);
+    cluster.kill("t", 0).await;
+    cluster.until(TaskState::TaskKilled).await;
+}
+
+fn kill_hard(pid: u32) {
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(pid).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL).unwrap();
 }

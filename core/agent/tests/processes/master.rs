@@ -118,21 +118,33 @@ impl Cluster {
         };
         self.agent = Tasks::new();
         let tasks = self.agent.clone();
-        let registered = async {
-            let FromAgent::Register(register) = self.next().await else {
-                panic!("the first message is another")
-            };
-            self.say(FromMaster::Registered(Registered {
-                agent_id: Some(AgentId { value: AGENT.into() }),
-                master_id: "M".into(),
-                ping_timeout_ms: 60_000,
-            }))
-            .await;
-            register
-        };
+        let registered = self.admit();
         let (started, register) = tokio::join!(karman_agent::start(config, &tasks), registered);
         assert_eq!(started.unwrap(), Started { agent_id: AGENT.into() });
         register
+    }
+
+    /// Answers a registration.
+    pub(crate) async fn admit(&mut self) -> Register {
+        let register = loop {
+            // What was said before the connection broke may come first.
+            if let FromAgent::Register(register) = self.next().await {
+                break register;
+            }
+        };
+        self.say(FromMaster::Registered(Registered {
+            agent_id: Some(AgentId { value: AGENT.into() }),
+            master_id: "M".into(),
+            ping_timeout_ms: 60_000,
+        }))
+        .await;
+        register
+    }
+
+    /// Breaks the connection.
+    pub(crate) async fn hang_up(&self) {
+        let outgoing = self.fake.outgoing.lock().unwrap().take().unwrap();
+        outgoing.send(Err(Status::unavailable("the master is gone"))).await.unwrap();
     }
 
     /// As if its process were killed.
