@@ -1,7 +1,7 @@
 //! An app: what a service runs, how many of it, and how it is replaced.
 //!
 //! [`App`] is the complete form, with every default filled in: what is stored
-//! and what a GET answers. A request body becomes one through [`read`].
+//! and what a GET answers. A request body becomes one through [`read()`].
 #![deny(clippy::disallowed_methods)]
 
 mod health;
