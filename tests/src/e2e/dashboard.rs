@@ -13,6 +13,10 @@ use crate::requirement;
 /// How long a page may lag behind the API: updates are pushed.
 const LIVE: Duration = Duration::from_secs(20);
 
+/// The fields of a form that are marked as wrong.
+const WRONG: &str =
+    "return [...document.querySelectorAll('.field.wrong [name]')].map((field) => field.name)";
+
 /// Where a person looks at them after the tests.
 fn screenshots() -> PathBuf {
     root().join("target/screenshots")
@@ -90,8 +94,6 @@ async fn create(browser: &Browser) {
 async fn scale_and_delete(dc: &Datacenter, browser: &Browser, service: &str) {
     browser.go(service).await;
     browser.click(".head [id^=scale-]").await;
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    browser.screenshot(&screenshots(), "09-debug").await;
     browser.fill("#dialog #instances", "3").await;
     browser.screenshot(&screenshots(), "09-scale").await;
     browser.click("#dialog button[type=submit]").await;
@@ -119,12 +121,22 @@ async fn a_wrong_form_is_explained_at_its_fields() {
     browser.go(&format!("{}/ui/create", dc.ready.gateway)).await;
     browser.fill("#id", "Not Valid").await;
     browser.fill("#cmd", "true").await;
-    browser.fill("#instances", "-1").await;
+    browser.fill("#instances", "many").await;
+    browser.fill("#cpus", "lots").await;
     browser.click("#create button.primary").await;
     browser.sees("#create", "look at the marked fields", LIVE).await;
-    assert_eq!(browser.run("return document.querySelectorAll('.field.wrong').length").await, 2);
+    assert_eq!(browser.run(WRONG).await, serde_json::json!(["instances", "cpus"]));
     assert_eq!(browser.run("return document.querySelector('#id').value").await, "Not Valid");
     browser.screenshot(&screenshots(), "10-create-wrong").await;
+    // What only the orchestrator can tell is marked in the same way.
+    browser.fill("#instances", "2").await;
+    browser.fill("#cpus", "0.1").await;
+    browser.click("#create button.primary").await;
+    eventually("the name is marked", LIVE, async || {
+        let wrong = browser.run(WRONG).await;
+        if wrong == serde_json::json!(["id"]) { Ok(()) } else { Err(wrong) }
+    })
+    .await;
     assert_eq!(dc.marathon().get("/v2/apps").await.expect(200)["apps"], serde_json::json!([]));
 }
 
