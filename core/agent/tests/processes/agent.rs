@@ -26,7 +26,10 @@ async fn a_task_is_launched_runs_and_is_killed() {
         .work_dir
         .path()
         .join("agent/slaves/A-S0/frameworks/F-0000/executors/t/runs/latest/stdout");
-    eventually(|| fs::read_to_string(&stdout).map(|text| assert_eq!(text, "t F-0000\n")));
+    eventually(|| match fs::read_to_string(&stdout) {
+        Ok(text) if text == "t F-0000\n" => Ok(()),
+        other => Err(other),
+    });
 
     cluster.kill("t", 100).await;
     assert_eq!(cluster.heard().await.state(), TaskState::TaskKilling);
