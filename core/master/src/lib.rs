@@ -109,3 +109,6 @@ fn master_info(id: &str, address: SocketAddr, hostname: &str, version: &str) -> 
         capabilities: vec![Capability { r#type: Some(Type::AgentUpdate.into()) }],
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -51,3 +51,6 @@ fn url(agent: &Agent) -> v1::Url {
         fragment: None,
     }
 }
+
+#[cfg(test)]
+mod tests;

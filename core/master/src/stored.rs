@@ -44,7 +44,7 @@ enum FrameworkObject {
 struct FrameworkV1 {
     /// Absent once the framework was removed; its id stays taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    info: Option<v1::FrameworkInfo>,
+    info: Option<Box<v1::FrameworkInfo>>,
     registered_ms: u64,
     /// Absent while the framework is connected.
     #[serde(default, skip_serializing_if = "Option::is_none")]

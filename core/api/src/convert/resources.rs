@@ -191,7 +191,7 @@ pub fn resource_to_wire(resource: &Resource, format: Format) -> v1::Resource {
             });
         }
         (Format::Legacy | Format::Refined, stack) => {
-            wire.reservations = stack.iter().map(level_to_wire).collect()
+            wire.reservations = stack.iter().map(level_to_wire).collect();
         }
     }
     wire

@@ -292,3 +292,6 @@ impl Client {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

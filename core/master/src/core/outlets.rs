@@ -54,14 +54,14 @@ impl Outlets {
         for effect in effects {
             match effect {
                 Effect::Save(_) => {}
-                Effect::Send { stream, event } => groups.entry(stream).or_default().push(event),
+                Effect::Send { stream, event } => groups.entry(stream).or_default().push(*event),
                 Effect::CloseStream(stream) => {
                     if let Some(events) = groups.remove(&stream) {
                         self.send(&stream, events);
                     }
                     self.streams.remove(&stream);
                 }
-                Effect::Tell { session, message } => followups.extend(self.tell(session, message)),
+                Effect::Tell { session, message } => followups.extend(self.tell(session, *message)),
                 Effect::CloseSession(session) => self.close(session),
             }
         }

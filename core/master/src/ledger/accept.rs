@@ -245,9 +245,6 @@ impl Ledger {
             }
         }
         if let Some(framework) = self.frameworks.get_mut(&task.framework).map(Arc::make_mut) {
-            if !task.is_terminal() {
-                framework.used += &task.resources;
-            }
             framework.tasks.insert(task.id.clone(), Arc::new(task));
         }
     }

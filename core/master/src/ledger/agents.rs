@@ -119,7 +119,6 @@ impl Ledger {
         task.told = Some(status.clone());
         task.unacknowledged = false;
         task.remember(&status);
-        owner.used = owner.used.saturating_sub(&task.resources);
         self.allocator.release(agent, framework, &task.role, &task.resources);
         owner.unreachable.insert(id.clone(), lost);
         self.send_status(framework, status);

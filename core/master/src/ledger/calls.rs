@@ -96,7 +96,7 @@ impl Ledger {
                 None => owner.unreachable.get_mut(&id),
             };
             if let Some(task) = owner.map(std::sync::Arc::make_mut) {
-                task.kill = Some(kill_policy.clone());
+                task.kill = Some(kill_policy);
             }
         }
         self.tell_kill(&agent, framework, &id, kill_policy);

@@ -63,13 +63,13 @@ pub(crate) enum Effect {
     Save(Key),
     Send {
         stream: StreamId,
-        event: scheduler::Event,
+        event: Box<scheduler::Event>,
     },
     /// After what was sent before.
     CloseStream(StreamId),
     Tell {
         session: SessionId,
-        message: session::master_message::Body,
+        message: Box<session::master_message::Body>,
     },
     CloseSession(SessionId),
 }

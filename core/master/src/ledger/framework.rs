@@ -61,9 +61,6 @@ pub(crate) struct Framework {
     pub(crate) unreachable: BTreeMap<TaskId, Arc<Task>>,
     pub(crate) completed: VecDeque<Arc<Task>>,
     pub(crate) offers: BTreeMap<OfferId, Offer>,
-    /// Resources of tasks that are not terminal.
-    pub(crate) used: Resources,
-    pub(crate) offered: Resources,
 }
 
 impl Capabilities {
@@ -123,8 +120,6 @@ impl Framework {
             unreachable: BTreeMap::new(),
             completed: VecDeque::new(),
             offers: BTreeMap::new(),
-            used: Resources::EMPTY,
-            offered: Resources::EMPTY,
         }
     }
 
@@ -173,6 +168,17 @@ impl Framework {
             }
             self.completed.push_back(task);
         }
+    }
+
+    /// Of tasks that are not terminal. Summed up when somebody asks: the same
+    /// ports of two agents are one in a sum and could not be taken out again.
+    pub(crate) fn used(&self) -> Resources {
+        let live = self.tasks.values().filter(|task| !task.is_terminal());
+        live.map(|task| &task.resources).sum()
+    }
+
+    pub(crate) fn offered(&self) -> Resources {
+        self.offers.values().map(|offer| &offer.resources).sum()
     }
 
     /// The least that is worth an offer, by role.

@@ -44,7 +44,7 @@ impl Ledger {
         if let Some(problem) = problem {
             self.effect(Effect::Send {
                 stream: Arc::clone(&stream),
-                event: status::error(problem),
+                event: Box::new(status::error(problem)),
             });
             return self.effect(Effect::CloseStream(stream));
         }
@@ -52,7 +52,7 @@ impl Ledger {
         info.id = Some((&id).into());
         match self.frameworks.get(&id).map(|old| (old.link.clone(), Arc::clone(&old.info))) {
             Some((link, old)) => {
-                self.resubscribe(now, &id, &stream, validate::framework::merge(info, &old), link)
+                self.resubscribe(now, &id, &stream, validate::framework::merge(info, &old), link);
             }
             None => {
                 let link = Link::Connected(Arc::clone(&stream));
@@ -84,7 +84,7 @@ impl Ledger {
     ) {
         match link {
             Link::Connected(old) => {
-                let event = status::error("Framework failed over");
+                let event = Box::new(status::error("Framework failed over"));
                 self.effect(Effect::Send { stream: Arc::clone(&old), event });
                 self.close_stream(&old);
             }
@@ -261,7 +261,6 @@ impl Ledger {
         task.state = state;
         let (agent, role, resources) =
             (task.agent.clone(), Arc::clone(&task.role), task.resources.clone());
-        owner.used = owner.used.saturating_sub(&resources);
         if let Some(agent) = self.agent_mut(&agent) {
             agent.used = agent.used.saturating_sub(&resources);
         }

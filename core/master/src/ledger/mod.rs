@@ -127,7 +127,7 @@ impl Ledger {
     pub(crate) fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         match event {
             Event::Subscribe { stream, info, suppressed } => {
-                self.subscribe(now, stream, *info, &suppressed)
+                self.subscribe(now, stream, *info, &suppressed);
             }
             Event::StreamClosed { stream } => self.stream_closed(now, &stream),
             Event::Call { framework, call } => self.call(now, &framework, *call),
@@ -193,7 +193,7 @@ impl Ledger {
         if let Some(stream) =
             self.frameworks.get(framework).and_then(|framework| framework.stream())
         {
-            let effect = Effect::Send { stream: Arc::clone(stream), event };
+            let effect = Effect::Send { stream: Arc::clone(stream), event: Box::new(event) };
             self.effects.push(effect);
         }
     }
@@ -203,7 +203,7 @@ impl Ledger {
         let Some(session) = self.agents.get(agent).and_then(|agent| agent.session) else {
             return false;
         };
-        self.effect(Effect::Tell { session, message });
+        self.effect(Effect::Tell { session, message: Box::new(message) });
         true
     }
 
@@ -211,3 +211,6 @@ impl Ledger {
         self.touched.tasks.insert((framework.clone(), task.clone()));
     }
 }
+
+#[cfg(test)]
+mod tests;

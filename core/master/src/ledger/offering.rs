@@ -68,7 +68,6 @@ impl Ledger {
         agent.offered += &offer.resources;
         let framework = self.framework_mut(&offer.framework)?;
         framework.offers.insert(offer.id.clone(), offer.clone());
-        framework.offered += &offer.resources;
         let framework = self.frameworks.get(&offer.framework)?;
         let agent = self.agents.get(&offer.agent)?;
         let format = framework.capabilities;
@@ -85,7 +84,6 @@ impl Ledger {
         }
         if let Some(framework) = self.framework_mut(&offer.framework) {
             framework.offers.remove(id);
-            framework.offered = framework.offered.saturating_sub(&offer.resources);
         }
         Some(offer)
     }

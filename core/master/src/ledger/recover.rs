@@ -36,7 +36,7 @@ pub(crate) struct StoredAgent {
 pub(crate) enum StoredFramework {
     Known {
         id: FrameworkId,
-        info: v1::FrameworkInfo,
+        info: Box<v1::FrameworkInfo>,
         registered: Timestamp,
         /// `None` while it is connected.
         deadline: Option<Timestamp>,
@@ -69,7 +69,7 @@ impl Ledger {
         let framework = self.frameworks.get(id)?;
         Some(StoredFramework::Known {
             id: framework.id.clone(),
-            info: (*framework.info).clone(),
+            info: Box::new((*framework.info).clone()),
             registered: framework.registered,
             deadline: framework.deadline(),
         })
@@ -88,7 +88,7 @@ impl Ledger {
             match framework {
                 StoredFramework::Removed { id } => self.remember_removed(id),
                 StoredFramework::Known { id, info, registered, deadline } => {
-                    self.restore_framework(now, id, info, registered, deadline);
+                    self.restore_framework(now, id, *info, registered, deadline);
                 }
             }
         }

@@ -45,7 +45,7 @@ impl Ledger {
             Ok(id) => self.resume(now, session, &id, tasks, frameworks),
             Err(refusal) => {
                 let message = Body::Rejected(session::Rejected { reason: refusal.to_string() });
-                self.effect(Effect::Tell { session, message });
+                self.effect(Effect::Tell { session, message: Box::new(message) });
                 self.effect(Effect::CloseSession(session));
             }
         }
@@ -142,11 +142,10 @@ impl Ledger {
 
     /// Takes the resources of a living task off all books.
     fn uncharge(&mut self, framework: &FrameworkId, id: &TaskId) {
-        let Some(owner) = self.framework_mut(framework) else { return };
+        let Some(owner) = self.frameworks.get(framework) else { return };
         let Some(task) = owner.tasks.get(id).filter(|task| !task.is_terminal()).cloned() else {
             return;
         };
-        owner.used = owner.used.saturating_sub(&task.resources);
         self.allocator.release(&task.agent, framework, &task.role, &task.resources);
     }
 
@@ -168,7 +167,7 @@ impl Ledger {
             master_id: self.identity.id.to_string(),
             ping_timeout_ms: agents::silence_ms(),
         };
-        self.effect(Effect::Tell { session, message: Body::Registered(registered) });
+        self.effect(Effect::Tell { session, message: Box::new(Body::Registered(registered)) });
         let mut seen = BTreeSet::new();
         let mut dead = BTreeSet::new();
         for session::AgentTask { framework_id, task, status, latest } in tasks {
@@ -253,14 +252,14 @@ impl Ledger {
             told,
             unacknowledged: false,
             statuses: old.as_ref().map(|old| old.statuses.clone()).unwrap_or_default(),
-            kill: old.as_ref().and_then(|old| old.kill.clone()),
+            kill: old.as_ref().and_then(|old| old.kill),
         };
         task.resources = task.resources.allocated_to(&task.role);
         if task.statuses.is_empty() {
             let statuses = [task.told.clone(), latest];
             statuses.iter().flatten().for_each(|status| task.remember(status));
         }
-        let kill = task.kill.clone().filter(|_| !task.is_terminal());
+        let kill = task.kill.filter(|_| !task.is_terminal());
         if !task.is_terminal() {
             self.allocator.charge(agent, framework, &task.role, &task.resources);
         }

@@ -4,3 +4,6 @@
 pub(crate) mod call;
 pub(crate) mod framework;
 pub(crate) mod task;
+
+#[cfg(test)]
+mod tests;

@@ -153,8 +153,7 @@ fn limits(task: &v1::TaskInfo, resources: &Resources) -> Result<(), Error> {
         if !matches!(name.as_str(), "cpus" | "mem") {
             return Err(Error::LimitName(name.clone()));
         }
-        // Not a number is below everything.
-        if !(*limit >= resources.scalar(name).as_f64()) {
+        if limit.is_nan() || *limit < resources.scalar(name).as_f64() {
             return Err(Error::LimitBelow(name.clone()));
         }
     }

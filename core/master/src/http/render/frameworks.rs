@@ -1,7 +1,6 @@
 //! Frameworks in the old endpoints.
 
 use karman_api::mesos::v1;
-use karman_model::resource::Resources;
 use serde_json::{Map, Value, json};
 
 use super::resources::short;
@@ -17,8 +16,8 @@ pub(in crate::http) fn outline(framework: &Framework) -> Map<String, Value> {
     let value = json!({
         "id": framework.id.as_str(),
         "name": info.name,
-        "used_resources": short(&framework.used),
-        "offered_resources": short(&framework.offered),
+        "used_resources": short(&framework.used()),
+        "offered_resources": short(&framework.offered()),
         "capabilities": capabilities,
         "hostname": info.hostname.as_deref().unwrap_or_default(),
         "webui_url": info.webui_url.as_deref().unwrap_or_default(),
@@ -46,7 +45,7 @@ pub(in crate::http) fn framework(framework: &Framework) -> Value {
     if let Some(principal) = &info.principal {
         put("principal", json!(principal));
     }
-    put("resources", short(&sum(&framework.used, &framework.offered)));
+    put("resources", short(&(framework.used() + framework.offered())));
     if framework.capabilities.multi_role {
         put("roles", framework.roles.iter().map(|role| json!(&**role)).collect());
     } else {
@@ -61,10 +60,6 @@ pub(in crate::http) fn framework(framework: &Framework) -> Value {
         put("labels", json!(labels));
     }
     Value::Object(fields)
-}
-
-fn sum(a: &Resources, b: &Resources) -> Resources {
-    a + b
 }
 
 fn offer(offer: &Offer) -> Value {

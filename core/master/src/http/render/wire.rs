@@ -94,8 +94,8 @@ fn framework(view: &View, framework: &Framework) -> get_frameworks::Framework {
         unregistered_time: framework.unregistered.map(time),
         offers: offers.collect(),
         inverse_offers: Vec::new(),
-        allocated_resources: resources(&framework.used),
-        offered_resources: resources(&framework.offered),
+        allocated_resources: resources(&framework.used()),
+        offered_resources: resources(&framework.offered()),
         offer_constraints: None,
     }
 }

@@ -1,0 +1,263 @@
+use karman_model::quantity::Quantity;
+use proptest::prelude::*;
+
+use super::*;
+
+const NOW: Timestamp = Timestamp(1_000_000);
+
+fn resources(text: &str) -> Resources {
+    Resources::parse(text, "*").unwrap()
+}
+
+fn roles(names: &[&str]) -> BTreeSet<Role> {
+    names.iter().map(|name| (*name).into()).collect()
+}
+
+fn with_agents(agents: &[(&str, &str)]) -> Allocator {
+    let mut allocator = Allocator::default();
+    for (id, total) in agents {
+        allocator.add_agent(&AgentId::from(*id), &resources(total));
+    }
+    allocator
+}
+
+fn join(allocator: &mut Allocator, id: &str, role: &str) -> FrameworkId {
+    let framework = FrameworkId::from(id);
+    allocator.put_framework(
+        &framework,
+        roles(&[role]),
+        BTreeSet::new(),
+        Appetite::default(),
+        Minimums::new(),
+        true,
+    );
+    framework
+}
+
+#[track_caller]
+fn check(grants: &[Grant], expected: &[&str]) {
+    let shown: Vec<String> = grants
+        .iter()
+        .map(|grant| {
+            format!("{} {} {}: {}", grant.agent, grant.framework, grant.role, grant.resources)
+        })
+        .collect();
+    assert_eq!(shown, expected);
+}
+
+fn give_back(allocator: &mut Allocator, grant: &Grant, refuse_for: Option<u64>) {
+    let Grant { agent, framework, role, resources } = grant;
+    if let Some(ms) = refuse_for {
+        allocator.refuse(agent, framework, role, resources, Timestamp(NOW.0 + ms));
+    }
+    allocator.release(agent, framework, role, resources);
+}
+
+#[test]
+fn everything_of_an_agent_goes_to_whom_most_is_owed() {
+    let mut allocator = with_agents(&[("a", "cpus:4;mem:100"), ("b", "cpus:4;mem:100")]);
+    join(&mut allocator, "f1", "*");
+    join(&mut allocator, "f2", "*");
+    check(&allocator.allocate(NOW), &["a f1 *: cpus:4;mem:100", "b f2 *: cpus:4;mem:100"]);
+    check(&allocator.allocate(NOW), &[]);
+}
+
+#[test]
+fn roles_come_before_frameworks() {
+    let mut allocator =
+        with_agents(&[("a", "cpus:1;mem:50"), ("b", "cpus:1;mem:50"), ("c", "cpus:1;mem:50")]);
+    join(&mut allocator, "f1", "eng");
+    join(&mut allocator, "f2", "eng");
+    join(&mut allocator, "f3", "ops");
+    let grants = allocator.allocate(NOW);
+    check(
+        &grants,
+        &["a f1 eng: cpus:1;mem:50", "b f3 ops: cpus:1;mem:50", "c f2 eng: cpus:1;mem:50"],
+    );
+}
+
+#[test]
+fn the_dominant_resource_decides() {
+    let mut allocator = with_agents(&[("a", "cpus:9;mem:18")]);
+    let (f1, f2) = (join(&mut allocator, "f1", "*"), join(&mut allocator, "f2", "*"));
+    let agent = AgentId::from("a");
+    let any: Role = "*".into();
+    // A third of the processors against a sixth of the memory.
+    allocator.charge(&agent, &f1, &any, &resources("cpus:3;mem:1"));
+    allocator.charge(&agent, &f2, &any, &resources("cpus:1;mem:3"));
+    check(&allocator.allocate(NOW), &["a f2 *: cpus:5;mem:14"]);
+}
+
+#[test]
+fn who_declines_leaves_it_to_the_others_at_once() {
+    let mut allocator = with_agents(&[("a", "cpus:4;mem:100")]);
+    join(&mut allocator, "f1", "*");
+    join(&mut allocator, "f2", "*");
+    let first = allocator.allocate(NOW);
+    check(&first, &["a f1 *: cpus:4;mem:100"]);
+    give_back(&mut allocator, &first[0], Some(5000));
+    let second = allocator.allocate(NOW);
+    check(&second, &["a f2 *: cpus:4;mem:100"]);
+    give_back(&mut allocator, &second[0], Some(60_000));
+    check(&allocator.allocate(NOW), &[]);
+    assert_eq!(allocator.next_expiry(), Some(Timestamp(NOW.0 + 5000)));
+    check(&allocator.allocate(Timestamp(NOW.0 + 5000)), &["a f1 *: cpus:4;mem:100"]);
+}
+
+#[test]
+fn more_than_was_declined_is_offered_again() {
+    let mut allocator = with_agents(&[("a", "cpus:4;mem:100")]);
+    let f1 = join(&mut allocator, "f1", "*");
+    let (agent, any): (AgentId, Role) = ("a".into(), "*".into());
+    allocator.charge(&agent, &f1, &any, &resources("cpus:1;mem:10"));
+    let grants = allocator.allocate(NOW);
+    give_back(&mut allocator, &grants[0], Some(5000));
+    check(&allocator.allocate(NOW), &[]);
+    allocator.release(&agent, &f1, &any, &resources("cpus:1;mem:10"));
+    check(&allocator.allocate(NOW), &["a f1 *: cpus:4;mem:100"]);
+}
+
+#[test]
+fn reviving_ends_suppression_and_filters() {
+    let mut allocator = with_agents(&[("a", "cpus:4;mem:100")]);
+    let f1 = join(&mut allocator, "f1", "*");
+    let grants = allocator.allocate(NOW);
+    give_back(&mut allocator, &grants[0], Some(5000));
+    allocator.suppress(&f1, &BTreeSet::new());
+    check(&allocator.allocate(Timestamp(NOW.0 + 6000)), &[]);
+    allocator.revive(&f1, &BTreeSet::new());
+    check(&allocator.allocate(Timestamp(NOW.0 + 6000)), &["a f1 *: cpus:4;mem:100"]);
+}
+
+#[test]
+fn crumbs_are_not_offered() {
+    let mut allocator =
+        with_agents(&[("a", "cpus:0.009;mem:31;disk:1000"), ("b", "cpus:0.01"), ("c", "mem:32")]);
+    join(&mut allocator, "f1", "*");
+    check(&allocator.allocate(NOW), &["b f1 *: cpus:0.01", "c f1 *: mem:32"]);
+}
+
+#[test]
+fn a_framework_may_say_what_a_crumb_is() {
+    let mut allocator = with_agents(&[("a", "cpus:2;mem:100"), ("b", "cpus:8;mem:100")]);
+    let least = BTreeMap::from([("cpus".to_owned(), Quantity::from_units(4))]);
+    let minimums = Minimums::from([("*".into(), vec![least])]);
+    let framework = FrameworkId::from("f1");
+    allocator.put_framework(
+        &framework,
+        roles(&["*"]),
+        BTreeSet::new(),
+        Appetite::default(),
+        minimums,
+        true,
+    );
+    check(&allocator.allocate(NOW), &["b f1 *: cpus:8;mem:100"]);
+}
+
+#[test]
+fn reservations_are_for_their_role_and_those_below() {
+    let mut allocator = with_agents(&[("a", "cpus:2;cpus(eng):2;mem(ops):100")]);
+    join(&mut allocator, "f1", "eng/web");
+    join(&mut allocator, "f2", "ops");
+    check(
+        &allocator.allocate(NOW),
+        &["a f1 eng/web: cpus:2;cpus(eng):2", "a f2 ops: mem(ops):100"],
+    );
+}
+
+#[test]
+fn accelerators_are_for_those_who_ask() {
+    let mut allocator = with_agents(&[("a", "cpus:2;mem:100;gpus:1")]);
+    join(&mut allocator, "f1", "*");
+    check(&allocator.allocate(NOW), &[]);
+    let gpu = Appetite { gpu: true, ..Appetite::default() };
+    let framework = FrameworkId::from("f2");
+    allocator.put_framework(&framework, roles(&["*"]), BTreeSet::new(), gpu, Minimums::new(), true);
+    check(&allocator.allocate(NOW), &["a f2 *: cpus:2;gpus:1;mem:100"]);
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Decline { at: prop::sample::Index, refuse_ms: u64 },
+    Return { at: prop::sample::Index },
+    Wait { ms: u64 },
+    Suppress { framework: usize },
+    Revive { framework: usize },
+    Leave { framework: usize },
+    Join { framework: usize },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        4 => (any::<prop::sample::Index>(), 1u64..10_000).prop_map(|(at, refuse_ms)| Step::Decline { at, refuse_ms }),
+        2 => any::<prop::sample::Index>().prop_map(|at| Step::Return { at }),
+        2 => (0u64..8000).prop_map(|ms| Step::Wait { ms }),
+        1 => (0usize..4).prop_map(|framework| Step::Suppress { framework }),
+        1 => (0usize..4).prop_map(|framework| Step::Revive { framework }),
+        1 => (0usize..4).prop_map(|framework| Step::Leave { framework }),
+        1 => (0usize..4).prop_map(|framework| Step::Join { framework }),
+    ]
+}
+
+proptest! {
+    /// Nothing is given twice, nothing is lost, no filter is ignored.
+    #[test]
+    fn resources_are_conserved(steps in prop::collection::vec(step(), 1..60)) {
+        let totals = [("a", "cpus:4;mem:100"), ("b", "cpus:8;mem:50;ports:[1-10]"), ("c", "cpus(eng):2;mem:64")];
+        let mut allocator = with_agents(&totals);
+        let mut held: Vec<Grant> = Vec::new();
+        let mut refused: Vec<(Grant, Timestamp)> = Vec::new();
+        let mut now = NOW;
+        for step in steps {
+            let name = |framework: usize| (format!("f{framework}"), if framework.is_multiple_of(2) { "*" } else { "eng" });
+            match step {
+                Step::Decline { at, refuse_ms } if !held.is_empty() => {
+                    let grant = held.remove(at.index(held.len()));
+                    let until = Timestamp(now.0 + refuse_ms);
+                    allocator.refuse(&grant.agent, &grant.framework, &grant.role, &grant.resources, until);
+                    allocator.release(&grant.agent, &grant.framework, &grant.role, &grant.resources);
+                    refused.push((grant, until));
+                }
+                Step::Return { at } if !held.is_empty() => {
+                    let grant = held.remove(at.index(held.len()));
+                    give_back(&mut allocator, &grant, None);
+                }
+                Step::Wait { ms } => now = Timestamp(now.0 + ms),
+                Step::Suppress { framework } => allocator.suppress(&name(framework).0.into(), &BTreeSet::new()),
+                Step::Revive { framework } => {
+                    let id = FrameworkId::from(name(framework).0);
+                    allocator.revive(&id, &BTreeSet::new());
+                    refused.retain(|(grant, _)| grant.framework != id);
+                }
+                Step::Leave { framework } => {
+                    let id = FrameworkId::from(name(framework).0);
+                    for grant in held.extract_if(.., |grant| grant.framework == id) {
+                        give_back(&mut allocator, &grant, None);
+                    }
+                    allocator.remove_framework(&id);
+                    refused.retain(|(grant, _)| grant.framework != id);
+                }
+                Step::Join { framework } => {
+                    let (id, role) = name(framework);
+                    join(&mut allocator, &id, role);
+                }
+                Step::Decline { .. } | Step::Return { .. } => {}
+            }
+            for grant in allocator.allocate(now) {
+                let broken = refused.iter().find(|(old, until)| {
+                    *until > now
+                        && old.framework == grant.framework
+                        && old.agent == grant.agent
+                        && old.resources.contains(&grant.resources)
+                });
+                prop_assert!(broken.is_none(), "{grant:?} was declined: {broken:?}");
+                held.push(grant);
+            }
+            for (id, total) in &totals {
+                let here = held.iter().filter(|grant| grant.agent.as_str() == *id);
+                let given: Resources = here.map(|grant| grant.resources.unallocated()).collect::<Vec<_>>().iter().sum();
+                prop_assert_eq!(allocator.available(&AgentId::from(*id)) + given, resources(total));
+            }
+        }
+    }
+}

@@ -1,0 +1,4 @@
+mod days;
+mod faults;
+mod random;
+mod world;

@@ -1,0 +1,207 @@
+//! Whatever happens in whatever order, the books stay right: `World::apply`
+//! checks them after each event.
+
+use std::collections::BTreeMap;
+
+use karman_api::mesos::v1;
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::super::*;
+use super::world::{World, has};
+
+#[derive(Clone, Debug)]
+enum Step {
+    Subscribe(usize),
+    HangUp(usize),
+    Accept { framework: usize, cpus: u32 },
+    Decline(usize),
+    Revive(usize),
+    Suppress(usize),
+    Kill { framework: usize, task: prop::sample::Index },
+    Teardown(usize),
+    AgentUp { agent: usize, forgets: bool },
+    AgentDown(usize),
+    Status { task: prop::sample::Index, terminal: bool },
+    Acknowledge(prop::sample::Index),
+    Wait(u64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let index = any::<prop::sample::Index>;
+    prop_oneof![
+        3 => (0usize..3).prop_map(Step::Subscribe),
+        1 => (0usize..3).prop_map(Step::HangUp),
+        6 => (0usize..3, 0u32..5000).prop_map(|(framework, cpus)| Step::Accept { framework, cpus }),
+        2 => (0usize..3).prop_map(Step::Decline),
+        1 => (0usize..3).prop_map(Step::Revive),
+        1 => (0usize..3).prop_map(Step::Suppress),
+        1 => (0usize..3, index()).prop_map(|(framework, task)| Step::Kill { framework, task }),
+        1 => (0usize..3).prop_map(Step::Teardown),
+        3 => (0usize..2, prop::bool::weighted(0.2)).prop_map(|(agent, forgets)| Step::AgentUp { agent, forgets }),
+        1 => (0usize..2).prop_map(Step::AgentDown),
+        5 => (index(), any::<bool>()).prop_map(|(task, terminal)| Step::Status { task, terminal }),
+        4 => index().prop_map(Step::Acknowledge),
+        2 => (1u64..130_000).prop_map(Step::Wait),
+    ]
+}
+
+/// The world and what its agents know.
+struct Play {
+    world: World,
+    ids: BTreeMap<usize, FrameworkId>,
+    streams: usize,
+    sessions: BTreeMap<usize, SessionId>,
+    /// Agent, framework and state by task.
+    tasks: BTreeMap<String, (usize, FrameworkId, &'static str)>,
+    made: usize,
+}
+
+impl Play {
+    fn stream(&self, framework: usize) -> Option<(FrameworkId, StreamId)> {
+        let id = self.ids.get(&framework)?;
+        let stream = self.world.ledger.frameworks.get(id)?.stream()?;
+        Some((id.clone(), StreamId::clone(stream)))
+    }
+
+    fn step(&mut self, step: Step) {
+        match step {
+            Step::Subscribe(framework) => self.subscribe(framework),
+            Step::HangUp(framework) => {
+                if let Some((_, stream)) = self.stream(framework) {
+                    self.world.apply(Event::StreamClosed { stream });
+                }
+            }
+            Step::Accept { framework, cpus } => self.accept(framework, cpus),
+            Step::Decline(framework) => {
+                let Some((id, _)) = self.stream(framework) else { return };
+                let offers: Vec<_> = self.world.ledger.frameworks[&id]
+                    .offers
+                    .keys()
+                    .map(OfferId::to_string)
+                    .collect();
+                let offers: Vec<_> =
+                    offers.into_iter().map(|value| json!({"value": value})).collect();
+                self.world.call(&id, json!({"type": "DECLINE", "decline": {"offer_ids": offers}}));
+            }
+            Step::Revive(framework) => self.simple(framework, "REVIVE"),
+            Step::Suppress(framework) => self.simple(framework, "SUPPRESS"),
+            Step::Teardown(framework) => {
+                self.simple(framework, "TEARDOWN");
+                self.ids.remove(&framework);
+            }
+            Step::Kill { framework, task } => {
+                let (Some((id, _)), Some(task)) = (self.stream(framework), self.pick(&task)) else {
+                    return;
+                };
+                self.world.call(&id, json!({"type": "KILL", "kill": {"task_id": {"value": task}}}));
+            }
+            Step::AgentUp { agent, forgets } => self.agent_up(agent, forgets),
+            Step::AgentDown(agent) => {
+                if let Some(session) = self.sessions.remove(&agent) {
+                    self.world.apply(Event::SessionClosed { session });
+                }
+            }
+            Step::Status { task, terminal } => self.status(&task, terminal),
+            Step::Acknowledge(task) => {
+                let Some(task) = self.pick(&task) else { return };
+                let (agent, framework, state) = self.tasks[&task].clone();
+                if self.world.ledger.knows_framework(&framework) {
+                    self.world.acknowledge(&framework, &agent_id(agent), &task, state);
+                }
+            }
+            Step::Wait(ms) => self.world.wait(ms),
+        }
+    }
+
+    fn pick(&self, index: &prop::sample::Index) -> Option<String> {
+        let at = (!self.tasks.is_empty()).then(|| index.index(self.tasks.len()))?;
+        self.tasks.keys().nth(at).cloned()
+    }
+
+    fn simple(&mut self, framework: usize, kind: &str) {
+        if let Some((id, _)) = self.stream(framework) {
+            self.world.call(&id, json!({"type": kind}));
+        }
+    }
+
+    fn subscribe(&mut self, framework: usize) {
+        self.streams += 1;
+        let mut info =
+            json!({"failover_timeout": 50 * framework, "role": format!("r{}", framework % 2)});
+        if framework == 1 {
+            info["capabilities"] = json!([{"type": "PARTITION_AWARE"}]);
+        }
+        if let Some(id) = self.ids.get(&framework) {
+            info["id"] = json!({"value": id.as_str()});
+        }
+        match self.world.subscribe(&format!("s{}", self.streams), info) {
+            Some(id) => self.ids.insert(framework, id),
+            None => self.ids.remove(&framework),
+        };
+    }
+
+    fn accept(&mut self, framework: usize, cpus: u32) {
+        let Some((id, _)) = self.stream(framework) else { return };
+        let Some(offer) = self.world.ledger.frameworks[&id].offers.values().next().cloned() else {
+            return;
+        };
+        self.made += 1;
+        let task = format!("t{}", self.made);
+        let wire = v1::Offer {
+            id: (&offer.id).into(),
+            agent_id: (&offer.agent).into(),
+            ..Default::default()
+        };
+        self.world.launch(&id, &wire, &task, f64::from(cpus) / 1000.0);
+        if self.world.ledger.frameworks[&id].tasks.contains_key(task.as_str()) {
+            let agent = usize::from(offer.agent.as_str() == agent_id(1));
+            self.tasks.insert(task, (agent, id, "TASK_STAGING"));
+        }
+    }
+
+    fn agent_up(&mut self, agent: usize, forgets: bool) {
+        if forgets {
+            self.tasks.retain(|_, (owner, ..)| *owner != agent);
+        }
+        let here = self.tasks.iter().filter(|(_, (owner, ..))| *owner == agent);
+        let known = here
+            .map(|(task, (_, framework, state))| has(framework, &agent_id(agent), task, state))
+            .collect();
+        let session = self.world.agent(Some(&agent_id(agent)), known, vec![]);
+        self.sessions.insert(agent, session);
+    }
+
+    fn status(&mut self, index: &prop::sample::Index, terminal: bool) {
+        let Some(task) = self.pick(index) else { return };
+        let (agent, framework, state) = self.tasks[&task].clone();
+        let Some(session) = self.sessions.get(&agent).copied() else { return };
+        if state == "TASK_FINISHED" {
+            return;
+        }
+        let state = if terminal { "TASK_FINISHED" } else { "TASK_RUNNING" };
+        self.tasks.insert(task.clone(), (agent, framework.clone(), state));
+        self.world.status(session, &framework, &task, state);
+    }
+}
+
+fn agent_id(agent: usize) -> String {
+    format!("agent-{agent}")
+}
+
+proptest! {
+    #[test]
+    fn the_books_stay_right(steps in prop::collection::vec(step(), 1..120)) {
+        let mut play = Play {
+            world: World::new(),
+            ids: BTreeMap::new(),
+            streams: 0,
+            sessions: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            made: 0,
+        };
+        for step in steps {
+            play.step(step);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! A ledger with agents and frameworks that remember what they were told.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use karman_api::mesos::v1;
+use karman_api::mesos::v1::scheduler::{self, event::Type};
+use karman_api::session::{self, master_message::Body};
+use serde_json::{Value, json};
+
+use super::super::*;
+
+pub(super) struct World {
+    pub(super) ledger: Ledger,
+    pub(super) now: Timestamp,
+    /// What each stream has received and not yet looked at.
+    pub(super) events: BTreeMap<StreamId, Vec<scheduler::Event>>,
+    pub(super) closed: Vec<StreamId>,
+    pub(super) messages: BTreeMap<SessionId, Vec<Body>>,
+    pub(super) closed_sessions: Vec<SessionId>,
+    pub(super) saved: Vec<Key>,
+    sessions_made: u64,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        Self::at("m1", Timestamp(1_000_000))
+    }
+
+    pub(super) fn at(master: &str, now: Timestamp) -> Self {
+        let info = v1::MasterInfo { id: master.into(), ..Default::default() };
+        Self {
+            ledger: Ledger::new(Identity { id: master.into(), info, started: now }),
+            now,
+            events: BTreeMap::new(),
+            closed: Vec::new(),
+            messages: BTreeMap::new(),
+            closed_sessions: Vec::new(),
+            saved: Vec::new(),
+            sessions_made: 0,
+        }
+    }
+
+    /// One event, the offers that follow from it, and the invariants.
+    pub(super) fn apply(&mut self, event: Event) {
+        let mut effects = self.ledger.apply(self.now, Event::Tick);
+        effects.extend(self.ledger.apply(self.now, event));
+        effects.extend(self.ledger.allocate(self.now));
+        for effect in effects {
+            match effect {
+                Effect::Save(key) => self.saved.push(key),
+                Effect::Send { stream, event } => {
+                    self.events.entry(stream).or_default().push(*event);
+                }
+                Effect::CloseStream(stream) => self.closed.push(stream),
+                Effect::Tell { session, message } => {
+                    self.messages.entry(session).or_default().push(*message);
+                }
+                Effect::CloseSession(session) => self.closed_sessions.push(session),
+            }
+        }
+        self.ledger.check();
+    }
+
+    pub(super) fn wait(&mut self, ms: u64) {
+        self.now = Timestamp(self.now.0 + ms);
+        self.apply(Event::Tick);
+    }
+
+    pub(super) fn subscribe(&mut self, stream: &str, info: Value) -> Option<FrameworkId> {
+        let mut all = json!({"user": "u", "name": "n"});
+        all.as_object_mut().unwrap().extend(info.as_object().unwrap().clone());
+        let info = Box::new(serde_json::from_value(all).unwrap());
+        self.apply(Event::Subscribe { stream: stream.into(), info, suppressed: Vec::new() });
+        let events = self.events.get_mut(stream)?;
+        let subscribed = events.iter().find_map(|event| event.subscribed.as_ref())?;
+        let id = FrameworkId::from(&subscribed.framework_id);
+        events.retain(|event| event.r#type() != Type::Subscribed);
+        Some(id)
+    }
+
+    pub(super) fn call(&mut self, framework: &FrameworkId, call: Value) {
+        let mut call: scheduler::Call = serde_json::from_value(call).unwrap();
+        call.framework_id = Some(framework.into());
+        self.apply(Event::Call { framework: framework.clone(), call: Box::new(call) });
+    }
+
+    pub(super) fn agent(
+        &mut self,
+        id: Option<&str>,
+        tasks: Vec<session::AgentTask>,
+        frameworks: Vec<v1::FrameworkInfo>,
+    ) -> SessionId {
+        let session = SessionId(self.sessions_made);
+        self.sessions_made += 1;
+        let resources =
+            karman_model::resource::Resources::parse("cpus:4;mem:1000;ports:[1000-1009]", "*")
+                .unwrap();
+        let agent = v1::AgentInfo {
+            hostname: "host".into(),
+            resources: karman_api::convert::resources_to_wire(
+                &resources,
+                karman_api::convert::Format::Refined,
+            ),
+            id: id.map(|id| v1::AgentId { value: id.to_owned() }),
+            ..Default::default()
+        };
+        let register = session::Register {
+            agent: Some(agent),
+            version: "1".into(),
+            boot_id: "b".into(),
+            tasks,
+            frameworks,
+        };
+        let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+        self.apply(Event::Register { session, register: Box::new(register), ip });
+        session
+    }
+
+    pub(super) fn offers(&mut self, stream: &str) -> Vec<v1::Offer> {
+        let events = self.events.get_mut(stream).map(std::mem::take).unwrap_or_default();
+        let (offers, others): (Vec<_>, Vec<_>) =
+            events.into_iter().partition(|event| event.offers.is_some());
+        self.events.insert(stream.into(), others);
+        offers
+            .into_iter()
+            .filter_map(|event| event.offers)
+            .flat_map(|offers| offers.offers)
+            .collect()
+    }
+
+    pub(super) fn updates(&mut self, stream: &str) -> Vec<v1::TaskStatus> {
+        let events = self.events.get_mut(stream).map(std::mem::take).unwrap_or_default();
+        let (updates, others): (Vec<_>, Vec<_>) =
+            events.into_iter().partition(|event| event.update.is_some());
+        self.events.insert(stream.into(), others);
+        updates.into_iter().filter_map(|event| event.update).map(|update| update.status).collect()
+    }
+
+    pub(super) fn told(&mut self, session: SessionId) -> Vec<Body> {
+        self.messages.remove(&session).unwrap_or_default()
+    }
+
+    /// The states of a framework's pending updates.
+    pub(super) fn states(&mut self, stream: &str) -> Vec<&'static str> {
+        self.updates(stream).iter().map(|status| status.state().as_str_name()).collect()
+    }
+
+    pub(super) fn launch(
+        &mut self,
+        framework: &FrameworkId,
+        offer: &v1::Offer,
+        task: &str,
+        cpus: f64,
+    ) {
+        let info = task_info(&offer.agent_id.value, task, cpus);
+        self.call(
+            framework,
+            json!({"type": "ACCEPT", "accept": {"offer_ids": [offer.id], "operations":
+                [{"type": "LAUNCH", "launch": {"task_infos": [info]}}]}}),
+        );
+    }
+
+    pub(super) fn status(
+        &mut self,
+        session: SessionId,
+        framework: &FrameworkId,
+        task: &str,
+        state: &str,
+    ) {
+        let update = session::StatusUpdate {
+            framework_id: Some(framework.into()),
+            status: Some(status(task, state, true)),
+            latest: None,
+        };
+        self.apply(Event::Status { session, update: Box::new(update) });
+    }
+
+    pub(super) fn acknowledge(
+        &mut self,
+        framework: &FrameworkId,
+        agent: &str,
+        task: &str,
+        state: &str,
+    ) {
+        let uuid = status(task, state, true).uuid.unwrap();
+        let mut call: scheduler::Call =
+            serde_json::from_value(json!({"type": "ACKNOWLEDGE"})).unwrap();
+        call.acknowledge = Some(scheduler::call::Acknowledge {
+            agent_id: v1::AgentId { value: agent.into() },
+            task_id: v1::TaskId { value: task.into() },
+            uuid,
+        });
+        self.apply(Event::Call { framework: framework.clone(), call: Box::new(call) });
+    }
+}
+
+pub(super) fn task_info(agent: &str, task: &str, cpus: f64) -> Value {
+    json!({
+        "name": task, "task_id": {"value": task}, "agent_id": {"value": agent},
+        "command": {"value": "true"},
+        "resources": [{"name": "cpus", "type": "SCALAR", "scalar": {"value": cpus}}],
+    })
+}
+
+/// The id of a status is made from its task and state.
+pub(super) fn status(task: &str, state: &str, with_uuid: bool) -> v1::TaskStatus {
+    let mut status: v1::TaskStatus =
+        serde_json::from_value(json!({"task_id": {"value": task}, "state": state})).unwrap();
+    let mut uuid = format!("{state}{task}").into_bytes();
+    uuid.resize(16, b'.');
+    status.uuid = with_uuid.then(|| uuid.into());
+    status
+}
+
+/// How an agent reports a task that it has.
+pub(super) fn has(
+    framework: &FrameworkId,
+    agent: &str,
+    task: &str,
+    state: &str,
+) -> session::AgentTask {
+    session::AgentTask {
+        framework_id: Some(framework.into()),
+        task: Some(serde_json::from_value(task_info(agent, task, 1.0)).unwrap()),
+        status: Some(status(task, state, true)),
+        latest: Some(status(task, state, true)),
+    }
+}
+
+pub(super) fn framework_info(id: &FrameworkId) -> v1::FrameworkInfo {
+    v1::FrameworkInfo {
+        user: "u".into(),
+        name: "n".into(),
+        id: Some(id.into()),
+        ..Default::default()
+    }
+}
