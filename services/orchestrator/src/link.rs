@@ -118,14 +118,22 @@ async fn send_all(
     broken: Arc<Notify>,
 ) {
     let calls = ReceiverStream::new(queue);
-    let sent = calls
-        .map(|(subscription, call)| send(subscription, call, current.borrow().clone(), &broken));
+    let sent = calls.map(|(subscription, call)| send(subscription, call, &current, &broken));
     sent.buffered(at_once).for_each(|()| std::future::ready(())).await;
 }
 
-async fn send(subscription: u64, call: Call, current: Option<(u64, Caller)>, broken: &Notify) {
-    let Some((_, caller)) = current.filter(|(number, _)| *number == subscription) else { return };
-    if let Err(error) = caller.call(call).await {
+async fn send(subscription: u64, call: Call, current: &Current, broken: &Notify) {
+    let caller = || {
+        let current = current.borrow();
+        current
+            .as_ref()
+            .filter(|(number, _)| *number == subscription)
+            .map(|(_, caller)| caller.clone())
+    };
+    let Some(now) = caller() else { return };
+    let Err(error) = now.call(call).await else { return };
+    // A late failure says nothing about the subscription that came after.
+    if caller().is_some() {
         warn!(error = karman_rt::chain(&error), "a call was not accepted; subscribing again");
         broken.notify_one();
     }
