@@ -12,6 +12,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,6 +23,10 @@ const CFS_PERIOD_US: u64 = 100_000;
 /// How often a folder is created again that another container's end removed
 /// in between.
 const CREATE_ATTEMPTS: usize = 5;
+
+/// How often a group that is still busy is removed again, and how soon.
+const REMOVE_ATTEMPTS: usize = 20;
+const REMOVE_PAUSE: Duration = Duration::from_millis(10);
 
 /// What the processes of a group may use.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +136,10 @@ impl Group {
     /// Removes the group, and the folders above it that are ours and empty.
     pub fn remove(&self) {
         for folder in self.folders() {
-            for folder in folder.ancestors().take(hierarchy::DEPTH) {
+            if !remove_leaf(folder) {
+                continue;
+            }
+            for folder in folder.ancestors().skip(1).take(hierarchy::DEPTH - 1) {
                 // Not empty: another container lives there.
                 if fs::remove_dir(folder).is_err() && folder.exists() {
                     break;
@@ -138,6 +147,17 @@ impl Group {
             }
         }
     }
+}
+
+/// A group is busy for a moment after its last process has ended.
+fn remove_leaf(folder: &Path) -> bool {
+    for _ in 0..REMOVE_ATTEMPTS {
+        if fs::remove_dir(folder).is_ok() || !folder.exists() {
+            return true;
+        }
+        thread::sleep(REMOVE_PAUSE);
+    }
+    false
 }
 
 fn create_folder(folder: &Path) -> io::Result<()> {
