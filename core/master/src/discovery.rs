@@ -62,7 +62,7 @@ impl Table {
                 .frameworks
                 .get(framework)
                 .and_then(|owner| owner.tasks.get(id))
-                .and_then(|it| task(it));
+                .and_then(|it| task(it, view.agents.get(&it.agent).map(|agent| agent.ip)));
             let key = (framework.clone(), id.clone());
             merge(
                 &mut self.tasks,
@@ -140,7 +140,9 @@ fn framework(framework: &ledger::Framework) -> Framework {
     }
 }
 
-fn task(task: &ledger::Task) -> Option<Task> {
+/// On the host's network a container has the address of its agent, which is not
+/// its own.
+fn task(task: &ledger::Task, host: Option<IpAddr>) -> Option<Task> {
     let killing = match task.state {
         TaskState::TaskRunning => false,
         TaskState::TaskKilling => true,
@@ -163,6 +165,7 @@ fn task(task: &ledger::Task) -> Option<Task> {
         has_health_check: info.health_check.is_some(),
         container_ips: addresses
             .filter_map(|address| address.ip_address.as_ref()?.parse::<IpAddr>().ok())
+            .filter(|ip| Some(*ip) != host)
             .collect(),
         host_ports: host_ports(&task.resources.ranges("ports")),
         port_mappings: port_mappings(info.container.as_ref()),
