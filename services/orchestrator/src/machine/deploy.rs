@@ -92,7 +92,9 @@ impl Core {
         wants: &BTreeMap<String, Want>,
     ) -> Result<BTreeMap<String, Option<Arc<Spec>>>, Refusal> {
         let mut specs = BTreeMap::new();
-        let mut taken: Option<BTreeSet<u16>> = None;
+        // Ports that the changes themselves name or were given.
+        let wanted = wants.values().filter_map(|want| want.after.as_ref());
+        let mut named: BTreeSet<u16> = wanted.flat_map(ports_of).collect();
         for (id, want) in wants {
             let Some(app) = &want.after else {
                 specs.insert(id.clone(), None);
@@ -101,10 +103,11 @@ impl Core {
             let before = self.services.get(id).and_then(|service| service.target.as_deref());
             let mut app = app.clone();
             if app.port_definitions.iter().any(|definition| definition.port == 0) {
-                let taken = taken.get_or_insert_with(|| self.service_ports(wants));
-                service_ports::assign(&mut app, before.map(|spec| &spec.app), taken)
+                let is_taken =
+                    |port| named.contains(&port) || self.service_ports.contains_key(&port);
+                service_ports::assign(&mut app, before.map(|spec| &spec.app), is_taken)
                     .map_err(|error| rule("/portDefinitions", &error.to_string()))?;
-                taken.extend(app.port_definitions.iter().map(|definition| definition.port));
+                named.extend(ports_of(&app));
             }
             let same_config = before.is_some_and(|spec| {
                 let config = want.config.is_none_or(|config| config == spec.config);
@@ -126,15 +129,19 @@ impl Core {
         Ok(specs)
     }
 
-    fn service_ports(&self, without: &BTreeMap<String, Want>) -> BTreeSet<u16> {
-        let others = self.services.iter().filter(|(app, _)| !without.contains_key(*app));
-        let specs = others.filter_map(|(_, service)| service.target.as_ref());
-        let wanted = without.values().filter_map(|want| want.after.as_ref());
-        let apps = specs.map(|spec| &spec.app).chain(wanted);
-        apps.flat_map(|app| &app.port_definitions)
-            .map(|definition| definition.port)
-            .filter(|port| *port != 0)
-            .collect()
+    /// Keeps count of who uses which service port.
+    pub(super) fn count_ports(&mut self, before: Option<&Spec>, after: Option<&Spec>) {
+        for port in after.into_iter().flat_map(|spec| ports_of(&spec.app)) {
+            *self.service_ports.entry(port).or_default() += 1;
+        }
+        for port in before.into_iter().flat_map(|spec| ports_of(&spec.app)) {
+            if let Some(users) = self.service_ports.get_mut(&port) {
+                *users -= 1;
+                if *users == 0 {
+                    self.service_ports.remove(&port);
+                }
+            }
+        }
     }
 
     fn steps(
@@ -191,7 +198,8 @@ impl Core {
         if let Some(after) = &after {
             service.versions.insert(after.version, Arc::clone(after));
         }
-        let before = std::mem::replace(&mut service.target, after);
+        let before = std::mem::replace(&mut service.target, after.clone());
+        self.count_ports(before.as_deref(), after.as_deref());
         self.store_service(app);
         self.out.touched.insert(app.to_owned());
         before
@@ -351,6 +359,10 @@ impl Core {
     pub(super) fn pending_apps(deployment: &Deployment) -> BTreeSet<&str> {
         deployment.steps.iter().skip(deployment.current + 1).flat_map(apps_of).collect()
     }
+}
+
+fn ports_of(app: &App) -> impl Iterator<Item = u16> {
+    app.port_definitions.iter().map(|definition| definition.port).filter(|port| *port != 0)
 }
 
 fn deployment_record(deployment: &Deployment) -> Stored {

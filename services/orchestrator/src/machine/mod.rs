@@ -99,6 +99,8 @@ pub struct Core {
     deployments: BTreeMap<String, Deployment>,
     /// Which app an instance belongs to.
     owners: BTreeMap<String, String>,
+    /// How many apps use a service port.
+    service_ports: BTreeMap<u16, u32>,
     framework_id: Option<String>,
     connected: bool,
     suppressed: bool,
@@ -122,6 +124,7 @@ impl Core {
             services: BTreeMap::new(),
             deployments: BTreeMap::new(),
             owners: BTreeMap::new(),
+            service_ports: BTreeMap::new(),
             framework_id: None,
             connected: false,
             suppressed: true,

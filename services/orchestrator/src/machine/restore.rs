@@ -76,6 +76,8 @@ impl Core {
             wanted.and_then(|version| service.versions.get(&Timestamp(version)).cloned());
         service.active.clone_from(&service.target);
         service.last_failure = last_failure;
+        let target = service.target.clone();
+        self.count_ports(None, target.as_deref());
     }
 
     fn restore_instance(&mut self, now: Timestamp, id: &str, stored: InstanceRecord) {

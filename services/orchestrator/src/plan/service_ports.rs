@@ -15,9 +15,13 @@ pub struct Exhausted;
 
 /// Replaces each port 0 of `app`, first by what the app had at the same place
 /// before, then by the lowest free one.
-pub fn assign(app: &mut App, before: Option<&App>, taken: &BTreeSet<u16>) -> Result<(), Exhausted> {
+pub fn assign(
+    app: &mut App,
+    before: Option<&App>,
+    is_taken: impl Fn(u16) -> bool,
+) -> Result<(), Exhausted> {
     let mut own: BTreeSet<u16> = app.port_definitions.iter().map(|one| one.port).collect();
-    let free = |port: u16, own: &BTreeSet<u16>| !taken.contains(&port) && !own.contains(&port);
+    let free = |port: u16, own: &BTreeSet<u16>| !own.contains(&port) && !is_taken(port);
     for (i, definition) in app.port_definitions.iter_mut().enumerate() {
         if definition.port != 0 {
             continue;
