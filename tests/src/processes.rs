@@ -105,14 +105,15 @@ pub fn kill_9(pid: i32) {
     let _gone = kill(Pid::from_raw(pid), Signal::SIGKILL);
 }
 
-/// Kills all that runs on a data folder.
+/// Kills all that runs on a data folder: tasks first, because their shims then
+/// clean up and end by themselves.
 pub fn kill_folder(folder: &Path) {
-    for _ in 0..100 {
+    for round in 0..200 {
         let left = of_folder(folder);
         if left.is_empty() {
             return;
         }
-        for process in left {
+        for process in left.iter().filter(|process| round >= 100 || !is_shim(process)) {
             kill_9(process.pid);
         }
         std::thread::sleep(std::time::Duration::from_millis(10));

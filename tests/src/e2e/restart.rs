@@ -74,3 +74,48 @@ async fn apps_that_deploy_while_karmand_is_killed_reach_their_goal_exactly() {
     tokio::time::sleep(Duration::from_secs(2)).await;
     assert_eq!(processes::of_tasks(MARK, &mark).len(), known.len());
 }
+
+#[tokio::test]
+async fn what_ended_while_karmand_was_away_is_seen_and_replaced() {
+    let mut dc = Datacenter::start().await;
+    let mark = mark();
+    dc.marathon().create(&sleeper("/sleeper", 3, &mark)).await;
+    let before = ids(&dc.marathon().settled("/sleeper", 3).await);
+    dc.kill_9();
+    let running = processes::of_tasks(MARK, &mark);
+    let (ended, pids) = running.first_key_value().unwrap();
+    for pid in pids {
+        processes::kill_9(*pid);
+    }
+    dc.start_again().await;
+    eventually("the ended task is replaced", GOAL, async || {
+        let now: BTreeSet<String> = processes::of_tasks(MARK, &mark).into_keys().collect();
+        if now.len() == 3 && !now.contains(ended) { Ok(()) } else { Err(format!("{now:?}")) }
+    })
+    .await;
+    let after = ids(&dc.marathon().settled("/sleeper", 3).await);
+    assert_eq!(after.intersection(&before).count(), 2, "the others run on");
+}
+
+#[tokio::test]
+async fn an_app_that_is_deleted_leaves_nothing_to_a_restart() {
+    let mut dc = Datacenter::start().await;
+    let mark = mark();
+    dc.marathon().create(&sleeper("/gone", 3, &mark)).await;
+    dc.marathon().settled("/gone", 3).await;
+    dc.marathon().delete("/v2/apps/gone").await.expect(200);
+    dc.kill_9();
+    dc.start_again().await;
+    eventually("no process is left", GOAL, async || {
+        let left = processes::of_tasks(MARK, &mark);
+        if left.is_empty() { Ok(()) } else { Err(format!("{left:?}")) }
+    })
+    .await;
+    eventually("the app is gone", GOAL, async || {
+        match dc.marathon().get("/v2/apps/gone").await.status {
+            404 => Ok(()),
+            status => Err(status.to_string()),
+        }
+    })
+    .await;
+}

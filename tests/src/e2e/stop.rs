@@ -18,6 +18,9 @@ async fn a_stop_is_graceful_and_leaves_tasks_of_a_kept_folder_alone() {
     let running = processes::of_tasks(MARK, &mark);
 
     assert_eq!(dc.stop().await.code(), Some(0), "{}", dc.log());
+    let warnings: Vec<_> =
+        dc.log().lines().filter(|line| line.contains("WARN")).map(str::to_owned).collect();
+    assert!(warnings.is_empty(), "a stop is nothing to warn about: {warnings:#?}");
     assert_eq!(processes::of_tasks(MARK, &mark), running);
     dc.start_again().await;
     assert_eq!(ids(&dc.marathon().settled("/sleeper", 2).await), tasks);

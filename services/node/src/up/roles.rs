@@ -6,11 +6,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
-use karman_rt::Tasks;
 use karman_store::Store;
 use karman_store::embedded::{Embedded, OpenError};
 use tokio::net::TcpListener;
 
+use super::Groups;
 use super::listeners::{Listeners, Urls};
 use super::machine;
 use crate::VERSION;
@@ -53,7 +53,7 @@ pub(super) async fn start(
     settings: &Settings,
     data_dir: &DataDir,
     listeners: Listeners,
-    tasks: &Tasks,
+    groups: &Groups,
 ) -> Result<(), Error> {
     let store: Arc<dyn Store> = Embedded::open(&data_dir.path().join("store.redb"))?;
     let Listeners {
@@ -78,7 +78,8 @@ pub(super) async fn start(
         store: Arc::clone(&store),
         version: VERSION,
     };
-    karman_master::start(config, tasks).await?;
+    karman_master::start(config, &groups.master).await?;
+    let tasks = &groups.others;
     let orchestrator = karman_orchestrator::Config {
         marathon,
         metronome,

@@ -30,13 +30,19 @@ struct Process {
     works_inside: bool,
 }
 
-/// Ends the tasks of `folder`, asking first, and their shims.
+/// Ends the tasks of `folder`, asking first. Their shims then end by themselves
+/// and clean up what they made; only one that does not is killed.
 pub(super) async fn processes(folder: &Path) {
     signal_all(&left(folder), Signal::SIGTERM, Kind::Task);
-    if wait_until(TERM_GRACE, || !left(folder).values().any(|kind| *kind == Kind::Task)).await {
-        signal_all(&left(folder), Signal::SIGKILL, Kind::Shim);
-    }
+    let tasks_left = || left(folder).values().any(|kind| *kind == Kind::Task);
+    wait_until(TERM_GRACE, || !tasks_left()).await;
     // A task may fork while it is killed: look again until nothing is left.
+    wait_until(KILL_GRACE, || {
+        let left = left(folder);
+        signal_all(&left, Signal::SIGKILL, Kind::Task);
+        left.is_empty()
+    })
+    .await;
     let killed = wait_until(KILL_GRACE, || {
         let left = left(folder);
         signal_all(&left, Signal::SIGKILL, Kind::Task);
