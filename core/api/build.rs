@@ -160,7 +160,7 @@ impl Support {
                             ));
                         }
                         Type::Message => {
-                            parts.push("deserialize_with = \"crate::json::one_or_many\"".into())
+                            parts.push("deserialize_with = \"crate::json::one_or_many\"".into());
                         }
                         _ => parts.push("deserialize_with = \"crate::json::many\"".into()),
                     }

@@ -9,6 +9,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+use http::{StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt as _;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -22,6 +27,12 @@ use crate::Tasks;
 
 /// The largest request body accepted, in bytes; larger ones answer 413.
 pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
+
+/// A body over the limit is read up to this many bytes, and for this long, before
+/// it is refused: a client that is still sending when the connection closes sees
+/// a broken pipe instead of the answer.
+const REFUSED_BYTES_MAX: u64 = 256 * 1024 * 1024;
+const REFUSED_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// How long open connections may finish their request after a stop.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -61,8 +72,29 @@ pub fn serve(name: &'static str, listener: TcpListener, router: Router, tasks: &
     let router = router
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
+        .layer(axum::middleware::from_fn(refuse_large_bodies))
         .layer(CatchPanicLayer::new());
     serve_unlimited(name, listener, router, tasks);
+}
+
+/// Answers 413 to a request that declares a body over the limit. One that hides
+/// its length is cut off by the limit itself.
+async fn refuse_large_bodies(request: Request, next: Next) -> Response {
+    let declared = request.body().size_hint().lower();
+    if declared <= BODY_BYTES_MAX as u64 {
+        return next.run(request).await;
+    }
+    let expects_answer_first = request.headers().contains_key(header::EXPECT);
+    if declared <= REFUSED_BYTES_MAX && !expects_answer_first {
+        let mut body = request.into_body();
+        let drain = async { while let Some(Ok(_discarded)) = body.frame().await {} };
+        // Whoever is slower than that gets the broken pipe.
+        let _timed_out = tokio::time::timeout(REFUSED_TIME_MAX, drain).await.is_err();
+    }
+    let message = format!("the body has {declared} bytes; the limit is {BODY_BYTES_MAX}");
+    let body = serde_json::json!({ "message": message }).to_string();
+    let headers = [(header::CONTENT_TYPE, "application/json")];
+    (StatusCode::PAYLOAD_TOO_LARGE, headers, body).into_response()
 }
 
 /// As [`serve`], for a router that limits bodies and catches panics itself, such
