@@ -47,7 +47,7 @@ fn a_lock_names_the_deployment() {
         &body.to_string(),
         Kind::Failed,
         expect![
-            "the app is locked by deployment d-1; wait for it (karman deployment watch ID) or override it with --force"
+            "the app is locked by deployment d-1; wait for it (karman deployment watch d-1) or override it with --force"
         ],
     );
 }

@@ -162,7 +162,7 @@ async fn an_app_that_exists_or_is_locked_is_refused_with_a_remedy() {
     let locked = json!({ "message": "App is locked", "deployments": [{ "id": "d-1" }] });
     cli.gateway.on(&format!("DELETE {APPS}/web"), 409, &locked);
     expect![[r#"
-        error: the app is locked by deployment d-1; wait for it (karman deployment watch ID) or override it with --force
+        error: the app is locked by deployment d-1; wait for it (karman deployment watch d-1) or override it with --force
     "#]].assert_eq(&cli.run(&["app", "remove", "web"]).await.fails(1));
     assert_eq!(cli.gateway.asked("DELETE").line, format!("DELETE {APPS}/web?force=false"));
 }
