@@ -31,6 +31,8 @@ pub(super) fn silence_ms() -> u64 {
 impl Ledger {
     pub(super) fn session_closed(&mut self, now: Timestamp, session: SessionId) {
         let Some(id) = self.sessions.remove(&session) else { return };
+        // The other direction ends too, and nothing waits for it any longer.
+        self.effect(Effect::CloseSession(session));
         let deadline = now + ABSENCE_MAX;
         let Some(agent) = self.agent_mut(&id).filter(|agent| agent.session == Some(session)) else {
             return;

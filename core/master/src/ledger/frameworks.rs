@@ -169,6 +169,8 @@ impl Ledger {
 
     pub(super) fn stream_closed(&mut self, now: Timestamp, stream: &StreamId) {
         let Some(id) = self.streams.remove(stream) else { return };
+        // Nothing waits for it any longer.
+        self.effect(Effect::CloseStream(Arc::clone(stream)));
         let Some(framework) =
             self.frameworks.get(&id).filter(|framework| framework.stream() == Some(stream))
         else {

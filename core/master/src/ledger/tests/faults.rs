@@ -37,6 +37,15 @@ fn who_subscribes_again_wins_and_hears_what_he_missed() {
 }
 
 #[test]
+fn who_hangs_up_leaves_no_queue_behind() {
+    let (mut world, _, session) = running(json!({"failover_timeout": 60}));
+    world.apply(Event::SessionClosed { session });
+    assert_eq!(world.closed_sessions, [session]);
+    world.apply(Event::StreamClosed { stream: "s1".into() });
+    assert_eq!(world.closed, ["s1".into()]);
+}
+
+#[test]
 fn a_framework_that_stays_away_is_removed_at_its_deadline() {
     let (mut world, framework, session) = running(json!({"failover_timeout": 60}));
     world.apply(Event::StreamClosed { stream: "s1".into() });
