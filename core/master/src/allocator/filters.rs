@@ -37,8 +37,8 @@ impl Filters {
     ) {
         let agents = self.by_client.entry((framework.clone(), Arc::clone(role))).or_default();
         let filters = agents.entry(agent.clone()).or_default();
-        // One that says no more than the new one is not needed any longer; its
-        // expiry only makes the allocator look once more.
+        let before: BTreeSet<Timestamp> = filters.iter().map(|filter| filter.until).collect();
+        // One that says no more than the new one is not needed any longer.
         filters.retain(|old| old.until > until || !refused.contains(&old.refused));
         if filters.len() >= FILTERS_MAX
             && let Some(first) =
@@ -47,6 +47,10 @@ impl Filters {
             filters.remove(first);
         }
         filters.push(Filter { refused, until });
+        // Who declines for a year, again and again, leaves no year of expiries.
+        for gone in before.into_iter().filter(|at| filters.iter().all(|left| left.until != *at)) {
+            self.expiries.remove(&(gone, agent.clone(), framework.clone(), Arc::clone(role)));
+        }
         self.expiries.insert((until, agent.clone(), framework.clone(), Arc::clone(role)));
     }
 
@@ -65,16 +69,38 @@ impl Filters {
     }
 
     pub(super) fn clear(&mut self, framework: &FrameworkId, role: &Role) {
-        self.by_client.remove(&(framework.clone(), Arc::clone(role)));
+        let client = (framework.clone(), Arc::clone(role));
+        for (agent, filters) in self.by_client.remove(&client).unwrap_or_default() {
+            self.forget(&agent, &client, &filters);
+        }
     }
 
     pub(super) fn forget_framework(&mut self, framework: &FrameworkId) {
-        self.by_client.retain(|(owner, _), _| owner != framework);
+        let roles: Vec<Role> = self
+            .by_client
+            .keys()
+            .filter(|(owner, _)| owner == framework)
+            .map(|(_, role)| Arc::clone(role))
+            .collect();
+        for role in roles {
+            self.clear(framework, &role);
+        }
     }
 
     pub(super) fn forget_agent(&mut self, agent: &AgentId) {
-        for agents in self.by_client.values_mut() {
-            agents.remove(agent);
+        let clients = self.by_client.iter_mut();
+        let removed: Vec<_> = clients
+            .filter_map(|(client, agents)| Some((client.clone(), agents.remove(agent)?)))
+            .collect();
+        for (client, filters) in removed {
+            self.forget(agent, &client, &filters);
+        }
+    }
+
+    fn forget(&mut self, agent: &AgentId, client: &(FrameworkId, Role), filters: &[Filter]) {
+        let (framework, role) = client;
+        for Filter { refused: _, until } in filters {
+            self.expiries.remove(&(*until, agent.clone(), framework.clone(), Arc::clone(role)));
         }
     }
 
@@ -104,5 +130,30 @@ impl Filters {
             agents.insert(agent);
         }
         agents
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn expiries_do_not_outnumber_filters() {
+        let (agent, framework, role) =
+            (AgentId::from("a"), FrameworkId::from("f"), Role::from("*"));
+        let mut filters = Filters::default();
+        for at in 0..1000 {
+            // Now more of this, now more of that: none says as much as another.
+            let refused = format!("cpus:{};mem:{}", 1 + at % 50, 1 + (at * 7) % 50);
+            let refused = Resources::parse(&refused, "*").unwrap();
+            filters.add(&agent, &framework, &role, refused, Timestamp(1_000_000 + at));
+            assert!(filters.expiries.len() <= filters.len(), "{filters:?}");
+        }
+        assert!(filters.len() <= FILTERS_MAX);
+        let mut others = filters.clone();
+        others.forget_agent(&agent);
+        assert_eq!((others.len(), others.next_expiry()), (0, None));
+        filters.forget_framework(&framework);
+        assert_eq!((filters.len(), filters.next_expiry()), (0, None));
     }
 }
