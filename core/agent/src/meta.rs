@@ -25,6 +25,9 @@ use crate::shim::records::{RunDir, Stored};
 /// Updates of one task beyond this are rewritten without what is settled.
 const UPDATES_BYTES_MAX: u64 = 64 * 1024;
 
+/// The ending of a run folder that is being removed.
+const FORGOTTEN: &str = "forgotten";
+
 /// What was launched.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Record {
@@ -81,7 +84,13 @@ pub(crate) fn write(run: &RunDir, change: &Write) -> io::Result<()> {
             OpenOptions::new().append(true).open(updates_file(run))?.write_all(&line)
         }
         Write::Compact(remembered) => compact(run, remembered),
-        Write::Forget => fs::remove_dir_all(run.path()),
+        // Under its name it is there with everything or not at all: with half
+        // of its records its task would look as if it had never been started.
+        Write::Forget => {
+            let aside = run.path().with_extension(FORGOTTEN);
+            fs::rename(run.path(), &aside)?;
+            fs::remove_dir_all(aside)
+        }
     }
 }
 
@@ -119,7 +128,13 @@ pub(crate) struct Found {
 pub(crate) fn load_runs(meta: &Path) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
     for path in entries(&meta.join("runs"))? {
-        if path.extension().is_some_and(|extension| extension == "corrupt") {
+        let is_named = |ending: &str| path.extension().is_some_and(|extension| extension == ending);
+        if is_named("corrupt") {
+            continue;
+        }
+        if is_named(FORGOTTEN) {
+            // Interrupted by the end of an earlier process of this agent.
+            fs::remove_dir_all(&path)?;
             continue;
         }
         let run = RunDir::new(&path);

@@ -45,6 +45,23 @@ fn what_is_written_is_found_again() {
 }
 
 #[test]
+fn a_task_that_is_half_removed_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = RunDir::new(folder.path().join("runs/C"));
+    write(&run, &Write::Create(Box::new(record()))).unwrap();
+    write(&run, &line("a")).unwrap();
+    // The process ends after the first step of the removal and before the last.
+    let aside = folder.path().join("runs/C.forgotten");
+    fs::rename(run.path(), &aside).unwrap();
+    fs::remove_file(aside.join("updates.jsonl")).unwrap();
+    assert!(load_runs(folder.path()).unwrap().is_empty());
+    assert!(!aside.exists());
+    write(&run, &Write::Create(Box::new(record()))).unwrap();
+    write(&run, &Write::Forget).unwrap();
+    assert_eq!(fs::read_dir(folder.path().join("runs")).unwrap().count(), 0);
+}
+
+#[test]
 fn a_torn_update_costs_only_itself() {
     let folder = tempfile::tempdir().unwrap();
     let run = RunDir::new(folder.path().join("runs/C"));
