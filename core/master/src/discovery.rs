@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use karman_api::karman::discovery::{
-    Agent, Discovery, DiscoveryPort, Framework, Master, Message, PortMapping, Task,
+    Agent, Discovery, DiscoveryPort, Framework, Master, Message, PortMapping, Task, TaskKey,
 };
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::TaskState;
@@ -64,30 +64,21 @@ impl Table {
                 .and_then(|owner| owner.tasks.get(id))
                 .and_then(|it| task(it, view.agents.get(&it.agent).map(|agent| agent.ip)));
             let key = (framework.clone(), id.clone());
-            merge(
-                &mut self.tasks,
-                key,
-                now,
-                &mut delta.tasks,
-                &mut delta.removed_tasks,
-                id.as_str(),
-            );
+            let (changed, removed) = (&mut delta.tasks, &mut delta.removed_tasks);
+            merge(&mut self.tasks, key, now, changed, removed, |(framework, id)| TaskKey {
+                framework_id: framework.to_string(),
+                id: id.to_string(),
+            });
         }
         for id in &touched.agents {
             let now = view.agents.get(id).and_then(|it| agent(it));
-            merge(
-                &mut self.agents,
-                id.clone(),
-                now,
-                &mut delta.agents,
-                &mut delta.removed_agents,
-                id.as_str(),
-            );
+            let (changed, removed) = (&mut delta.agents, &mut delta.removed_agents);
+            merge(&mut self.agents, id.clone(), now, changed, removed, AgentId::to_string);
         }
         for id in &touched.frameworks {
             let now = view.frameworks.get(id).map(|it| framework(it));
             let (changed, removed) = (&mut delta.frameworks, &mut delta.removed_frameworks);
-            merge(&mut self.frameworks, id.clone(), now, changed, removed, id.as_str());
+            merge(&mut self.frameworks, id.clone(), now, changed, removed, FrameworkId::to_string);
         }
         if delta == Message::default() {
             return None;
@@ -97,13 +88,13 @@ impl Table {
     }
 }
 
-fn merge<K: Ord, V: Clone + PartialEq>(
+fn merge<K: Ord, V: Clone + PartialEq, N>(
     known: &mut BTreeMap<K, V>,
     key: K,
     now: Option<V>,
     changed: &mut Vec<V>,
-    removed: &mut Vec<String>,
-    id: &str,
+    removed: &mut Vec<N>,
+    name: impl Fn(&K) -> N,
 ) {
     match now {
         Some(value) if known.get(&key) == Some(&value) => {}
@@ -113,7 +104,7 @@ fn merge<K: Ord, V: Clone + PartialEq>(
         }
         None => {
             if known.remove(&key).is_some() {
-                removed.push(id.to_owned());
+                removed.push(name(&key));
             }
         }
     }

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 
 use super::*;
-use crate::snapshot::tests::{agent, full, task};
+use crate::snapshot::tests::{agent, full, gone, task};
 
 const LOCAL: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
@@ -182,7 +182,7 @@ async fn changes_are_pushed_and_survive_the_master() {
     // A gap: the stream is read again from its beginning.
     send(
         &stream,
-        &Message { generation: 9, removed_tasks: vec!["web.1".into()], ..Message::default() },
+        &Message { generation: 9, removed_tasks: vec![gone("f", "web.1")], ..Message::default() },
     )
     .await;
     let stream = master.connected(&full(9, vec![task("web.2", "web", 2, &[31000])])).await;

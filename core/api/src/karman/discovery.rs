@@ -29,9 +29,9 @@ pub struct Message {
     pub agents: Vec<Agent>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub frameworks: Vec<Framework>,
-    /// Ids of tasks, agents and frameworks that are gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub removed_tasks: Vec<String>,
+    pub removed_tasks: Vec<TaskKey>,
+    /// Ids of agents and frameworks that are gone.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed_agents: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -61,6 +61,13 @@ pub struct Framework {
     /// Where the scheduler can be reached, if it said so (from `webui_url`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub webui_url: Option<String>,
+}
+
+/// Which task: ids of tasks are unique within their framework only.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct TaskKey {
+    pub framework_id: String,
+    pub id: String,
 }
 
 /// A task in state `TASK_RUNNING` or `TASK_KILLING`.

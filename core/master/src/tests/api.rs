@@ -1,5 +1,5 @@
 use karman_api::codec::Codec;
-use karman_api::karman::discovery::Message;
+use karman_api::karman::discovery::{Message, TaskKey};
 use karman_api::mesos::v1::master::Response as OperatorAnswer;
 use karman_api::mesos::v1::scheduler::event::Type;
 use karman_api::session::master_message::Body;
@@ -297,7 +297,8 @@ async fn discovery_is_pushed() {
     while seen.removed_tasks.is_empty() {
         seen = next_line(&mut response, &mut buffer).await;
     }
-    assert_eq!(seen.removed_tasks, ["t1"]);
+    let gone = TaskKey { framework_id: scheduler.id.clone(), id: "t1".into() };
+    assert_eq!(seen.removed_tasks, [gone]);
     master.stop().await;
 }
 

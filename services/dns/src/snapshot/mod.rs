@@ -2,9 +2,9 @@
 //! messages of the discovery stream. Pure.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use karman_api::karman::discovery::{Agent, Framework, Master, Message, Task};
+use karman_api::karman::discovery::{Agent, Framework, Master, Message, Task, TaskKey};
 
 /// Everything the master said, as of one generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -81,9 +81,8 @@ impl Snapshot {
         self.leader = leader.or(self.leader.take());
         // Removals first: a task that ended and one that took its id may meet
         // in one message.
-        if !removed_tasks.is_empty() {
-            let removed: BTreeSet<String> = removed_tasks.into_iter().collect();
-            self.tasks.retain(|(_, id), _| !removed.contains(id));
+        for TaskKey { framework_id, id } in removed_tasks {
+            self.tasks.remove(&(framework_id, id));
         }
         for id in &removed_agents {
             self.agents.remove(id);

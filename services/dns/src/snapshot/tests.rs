@@ -71,6 +71,11 @@ pub(crate) fn full(generation: u64, tasks: Vec<Task>) -> Message {
     }
 }
 
+/// The key of a task that has ended.
+pub(crate) fn gone(framework: &str, id: &str) -> TaskKey {
+    TaskKey { framework_id: framework.into(), id: id.into() }
+}
+
 #[test]
 fn deltas_lead_from_one_generation_to_the_next() {
     let mut snapshot =
@@ -80,7 +85,7 @@ fn deltas_lead_from_one_generation_to_the_next() {
     let delta = Message {
         generation: 8,
         tasks: vec![task("t3", "web", 3, &[])],
-        removed_tasks: vec!["t1".into()],
+        removed_tasks: vec![gone("f", "t1"), gone("other", "t2")],
         removed_agents: vec![agent(1).id],
         ..Message::default()
     };
