@@ -233,9 +233,9 @@ impl Core {
             .collect();
         let changes: Vec<Change> =
             keys.into_iter().map(|key| stored::change(&self.ledger, key)).collect();
-        for chunk in changes.chunks(karman_store::CHANGES_MAX) {
+        for part in karman_store::parts(changes) {
             loop {
-                match self.store.commit(&self.leadership.fence, chunk.to_vec()).await {
+                match self.store.commit(&self.leadership.fence, part.clone()).await {
                     Ok(_revision) => break,
                     Err(karman_store::Error::Unavailable { reason }) => {
                         warn!(reason, "the store is not available; trying again");

@@ -18,7 +18,7 @@ pub mod embedded;
 mod history;
 mod limits;
 
-pub use limits::{CHANGES_MAX, COMMIT_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+pub use limits::{CHANGES_MAX, COMMIT_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, parts};
 
 /// Grows by at least one with every commit; never goes backwards.
 pub type Revision = u64;

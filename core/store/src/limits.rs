@@ -14,6 +14,35 @@ pub const CHANGES_MAX: usize = 4096;
 /// waiting commits within memory, and a batch within one short write.
 pub const COMMIT_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Splits changes, in their order, into transactions within the limits. One
+/// change that is too large by itself stays so and is refused.
+pub fn parts(changes: Vec<Change>) -> Vec<Vec<Change>> {
+    let mut parts: Vec<Vec<Change>> = Vec::new();
+    let mut bytes = 0;
+    for change in changes {
+        let size = bytes_of(&change);
+        match parts.last_mut() {
+            Some(part) if part.len() < CHANGES_MAX && bytes + size <= COMMIT_BYTES_MAX => {
+                bytes += size;
+                part.push(change);
+            }
+            _ => {
+                bytes = size;
+                parts.push(vec![change]);
+            }
+        }
+    }
+    parts
+}
+
+fn bytes_of(change: &Change) -> usize {
+    change.key().len()
+        + match change {
+            Change::Put { value, .. } => value.len(),
+            Change::Delete { .. } => 0,
+        }
+}
+
 /// The changes of a commit within the limits, at most one for each key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Checked {
@@ -77,4 +106,28 @@ pub(crate) fn check_name(name: &str) -> Result<(), Error> {
 
 fn refuse<T>(reason: String) -> Result<T, Error> {
     Err(Error::Refused { reason })
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn put(n: usize, bytes: usize) -> Change {
+        Change::Put { key: format!("/{n}"), value: Bytes::from(vec![0; bytes]) }
+    }
+
+    #[test]
+    fn parts_are_within_the_limits_and_keep_the_order() {
+        assert_eq!(parts(Vec::new()), Vec::<Vec<Change>>::new());
+        let large: Vec<Change> = (0..40).map(|n| put(n, VALUE_BYTES_MAX)).collect();
+        let many: Vec<Change> = (0..2 * CHANGES_MAX + 1).map(|n| put(n, 0)).collect();
+        for (changes, expected) in [(large, 3), (many, 3)] {
+            let split = parts(changes.clone());
+            assert_eq!(split.len(), expected);
+            assert!(split.iter().all(|part| check(part.clone()).is_ok()));
+            assert_eq!(split.concat(), changes);
+        }
+    }
 }

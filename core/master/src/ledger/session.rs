@@ -30,6 +30,8 @@ enum Refusal {
     Id(id::Error),
     #[error("{0}")]
     Wire(convert::Error),
+    #[error("what the agent says about itself is larger than {} bytes", validate::INFO_BYTES_MAX)]
+    Large,
 }
 
 impl Ledger {
@@ -64,6 +66,9 @@ impl Ledger {
         let total =
             convert::resources_from_wire(&info.resources).map_err(Refusal::Wire)?.unallocated();
         convert::attributes_from_wire(&info.attributes).map_err(Refusal::Wire)?;
+        if !validate::is_storable(&info) {
+            return Err(Refusal::Large);
+        }
         let known = info.id.as_ref().filter(|id| !id.value.is_empty()).map(AgentId::from);
         if let Some(known) = &known {
             id::check(known.as_str()).map_err(Refusal::Id)?;

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use karman_api::mesos::v1;
 use karman_model::{id, role};
 
+use super::{INFO_BYTES_MAX, is_storable};
 use crate::ledger::Capabilities;
 
 /// Why a framework is not let in.
@@ -29,6 +30,8 @@ pub(crate) enum Error {
     Suppressed(String),
     #[error("'FrameworkInfo.failover_timeout' must be a number of seconds")]
     FailoverTimeout,
+    #[error("'FrameworkInfo' must not be larger than {INFO_BYTES_MAX} bytes")]
+    Large,
     #[error("Changing '{0}' of a framework is not allowed")]
     Changed(&'static str),
 }
@@ -64,6 +67,9 @@ pub(crate) fn check(
     }
     if info.failover_timeout.is_some_and(|seconds| seconds.is_nan() || seconds < 0.0) {
         return Err(Error::FailoverTimeout);
+    }
+    if !is_storable(info) {
+        return Err(Error::Large);
     }
     match old {
         Some(old) if old.principal != info.principal => Err(Error::Changed("principal")),

@@ -122,6 +122,14 @@ fn cpus(amount: f64) -> Value {
     json!({"name": "cpus", "type": "SCALAR", "scalar": {"value": amount}})
 }
 
+#[test]
+fn what_cannot_be_stored_is_refused() {
+    let mut info = v1::FrameworkInfo { user: "u".into(), name: "n".into(), ..Default::default() };
+    assert_eq!(framework::check(&info, &[], None), Ok(()));
+    info.name = "n".repeat(INFO_BYTES_MAX);
+    assert_eq!(framework::check(&info, &[], None), Err(framework::Error::Large));
+}
+
 #[track_caller]
 fn check_task(changes: Value, expected: &str) {
     let mut all = json!({
