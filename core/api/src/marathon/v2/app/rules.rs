@@ -9,15 +9,15 @@ use super::App;
 /// A label that promises at most one instance, also while it is replaced.
 pub(super) const SINGLE_INSTANCE: &str = "MARATHON_SINGLE_INSTANCE_APP";
 
+const NUL: &str = "must not hold a NUL character";
+
 pub(super) fn check(fields: &Fields<'_>, app: &App) {
     command(fields, app);
     ports(fields, app);
     constraints(fields, app);
     roles(fields, app);
     labels(fields, app);
-    if app.env.contains_key("") {
-        fields.rule("env", "names of variables must not be empty");
-    }
+    environment(fields, app);
 }
 
 fn command(fields: &Fields<'_>, app: &App) {
@@ -28,6 +28,28 @@ fn command(fields: &Fields<'_>, app: &App) {
     }
     if app.cmd.as_ref().is_some_and(|cmd| cmd.chars().count() < 2) {
         fields.rule("cmd", "must be longer than one character");
+    }
+    if app.cmd.as_ref().is_some_and(|cmd| cmd.contains('\0')) {
+        fields.rule("cmd", NUL);
+    }
+    for (i, argument) in app.args.iter().enumerate() {
+        if argument.contains('\0') {
+            fields.rule(&format!("args({i})"), NUL);
+        }
+    }
+}
+
+/// What the kernel would not take: an agent could only refuse it, again and again.
+fn environment(fields: &Fields<'_>, app: &App) {
+    for (name, value) in &app.env {
+        if name.is_empty() {
+            fields.rule("env", "names of variables must not be empty");
+        } else if name.contains(['=', '\0']) {
+            fields.rule("env", format!("the name {name:?} must not hold '=' or a NUL character"));
+        }
+        if value.contains('\0') {
+            fields.rule(&format!("env/{name}"), NUL);
+        }
     }
 }
 

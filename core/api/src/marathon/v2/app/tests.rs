@@ -138,6 +138,24 @@ fn what_cannot_run_is_refused_by_name() {
 }
 
 #[test]
+fn what_the_kernel_cannot_start_is_refused_at_once() {
+    check(
+        json!({
+            "id": "/web", "cmd": "sl\0eep 1",
+            "env": {"": "a", "A": "x\0y", "B=C": "d", "D\0": "e", "OK": "a=b\nü"},
+        }),
+        expect![[r#"
+            422 /cmd: must not hold a NUL character
+            422 /env: names of variables must not be empty; the name "B=C" must not hold '=' or a NUL character; the name "D\0" must not hold '=' or a NUL character
+            422 /env/A: must not hold a NUL character"#]],
+    );
+    check(
+        json!({"id": "/web", "args": ["sleep", "1\0"]}),
+        expect!["422 /args(1): must not hold a NUL character"],
+    );
+}
+
+#[test]
 fn wrong_types_alone_are_no_rule_broken() {
     check(
         json!({"id": "/a", "cmd": "ab", "instances": "3", "labels": []}),
