@@ -1,10 +1,15 @@
 //! Which control groups this machine has and where ours go.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use rustix::process::Signal;
+use tracing::warn;
+
 use super::Group;
+use crate::process;
 
 /// The folder under the root of each hierarchy that is ours.
 const ROOT: &str = "karman";
@@ -59,6 +64,37 @@ impl Hierarchy {
                 }
             }
         }
+    }
+
+    /// Ends what runs in the groups of an agent's containers that are not
+    /// `known`, and removes them: their records are gone, so nobody else will.
+    pub fn sweep(&self, agent: &str, known: &BTreeSet<String>) {
+        for container in self.containers(agent).difference(known) {
+            warn!(container, "a control group without a container is removed");
+            let group = self.group(agent, container);
+            for number in group.processes() {
+                process::signal(number, Signal::KILL);
+            }
+            group.remove();
+        }
+    }
+
+    /// The containers of an agent that have groups.
+    fn containers(&self, agent: &str) -> BTreeSet<String> {
+        let roots = match self {
+            Self::V1 { cpu, cpuacct, memory } => BTreeSet::from([cpu, cpuacct, memory]),
+            Self::V2 { root } => BTreeSet::from([root]),
+        };
+        let folders = roots.into_iter().filter_map(|root| {
+            // Absent where none has been made since the machine started.
+            fs::read_dir(root.join(ROOT).join(agent)).ok()
+        });
+        folders
+            .flatten()
+            .flatten()
+            .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect()
     }
 
     /// Whether this process may create groups and limit them.

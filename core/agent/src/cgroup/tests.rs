@@ -39,3 +39,20 @@ fn fields_are_read_by_whole_name() {
     assert_eq!(field(&path, "oom_kill"), Some(3));
     assert_eq!(field(&path, "oom"), None);
 }
+
+#[test]
+fn groups_of_nobody_are_swept() {
+    let folder = tempfile::tempdir().unwrap();
+    let hierarchy = Hierarchy::V2 { root: folder.path().into() };
+    let groups = folder.path().join("karman");
+    for path in ["A/known", "A/unknown", "A/busy", "B/other"] {
+        fs::create_dir_all(groups.join(path)).unwrap();
+    }
+    let mut orphan = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+    fs::write(groups.join("A/busy/cgroup.procs"), orphan.id().to_string()).unwrap();
+    hierarchy.sweep("A", &BTreeSet::from(["known".to_owned()]));
+    assert!(!orphan.wait().unwrap().success());
+    assert!(!groups.join("A/unknown").exists());
+    assert!(groups.join("A/known").exists() && groups.join("B/other").exists());
+    hierarchy.sweep("C", &BTreeSet::new());
+}

@@ -1,6 +1,6 @@
 //! Picks up what an earlier process of this agent left.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::sync::Arc;
@@ -35,10 +35,16 @@ impl Restored {
         let same_boot = boot_id.as_ref().is_none_or(|boot_id| *boot_id == settings.boot_id);
         for folder in meta::agents(work_dir)? {
             restored.frameworks.extend(meta::load_frameworks(&folder)?);
+            let mut known = BTreeSet::new();
             for found in meta::load_runs(&folder)? {
                 let run = settings.run_dir(&found.record.agent_id, &found.record.container_id);
                 let facts = facts(&run, &found, same_boot);
+                known.insert(found.record.container_id.clone());
                 restored.runs.push((found, facts));
+            }
+            let agent_id = folder.file_name().and_then(|name| name.to_str());
+            if let (Some(hierarchy), Some(agent_id)) = (&settings.hierarchy, agent_id) {
+                hierarchy.sweep(agent_id, &known);
             }
         }
         if boot_id.as_ref() != Some(&settings.boot_id) {
