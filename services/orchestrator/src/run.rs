@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use karman_api::mesos::v1::scheduler::event;
 use karman_model::time::Timestamp;
-use karman_store::{CHANGES_MAX, Change, Leadership, Store};
+use karman_store::{Change, Leadership, Store};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::warn;
 
@@ -180,9 +180,9 @@ impl Loop {
     }
 
     async fn commit(&self, changes: Vec<Change>) -> Result<(), karman_store::Error> {
-        for part in latest(changes).chunks(CHANGES_MAX) {
+        for part in karman_store::parts(latest(changes)) {
             loop {
-                match self.store.commit(&self.leadership.fence, part.to_vec()).await {
+                match self.store.commit(&self.leadership.fence, part.clone()).await {
                     Ok(_) => break,
                     Err(error @ karman_store::Error::Unavailable { .. }) => {
                         warn!(error = karman_rt::chain(&error), "trying to store again");

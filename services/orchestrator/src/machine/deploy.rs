@@ -17,6 +17,9 @@ use crate::record;
 use super::service::Spec;
 use super::{Core, Refusal, VERSIONS_MAX, apps_of};
 
+/// The digits of the number of a step.
+const STEP_DIGITS_MAX: usize = 10;
+
 /// A change on its way.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deployment {
@@ -58,24 +61,15 @@ impl Core {
         let specs = self.specs(version, &wants)?;
         let steps = self.steps(&wants, &specs)?;
         let records = spec_records(version, &specs)?;
+        let id = self.random.uuid();
+        let deployment = self.draft(id.clone(), version, steps, &specs)?;
         for lock in &locks {
             self.cancel(&lock.id, "canceled by a newer deployment");
         }
-        let id = self.random.uuid();
         self.out.changes.extend(records);
-        let changes = specs.into_iter().map(|(app, after)| {
-            let before = self.want(&id, &app, after.clone());
-            (app, (before.map(|spec| spec.version), after.map(|spec| spec.version)))
-        });
-        let changes = changes.collect();
-        let deployment = Deployment {
-            id: id.clone(),
-            version,
-            steps,
-            current: 0,
-            changes,
-            open: BTreeSet::new(),
-        };
+        for (app, after) in specs {
+            self.want(&id, &app, after);
+        }
         let result =
             DeploymentResult { version: time::format(version.as_ms()), deployment_id: id.clone() };
         self.deployments.insert(id.clone(), deployment);
@@ -83,6 +77,30 @@ impl Core {
         self.publish("group_change_success", group);
         self.start_step(&id);
         Ok(result)
+    }
+
+    /// The deployment before its first step, if it can be put on record.
+    fn draft(
+        &self,
+        id: String,
+        version: Timestamp,
+        steps: Vec<Step>,
+        specs: &BTreeMap<String, Option<Arc<Spec>>>,
+    ) -> Result<Deployment, Refusal> {
+        let changes = specs.iter().map(|(app, after)| {
+            let before = self.target(app).map(|spec| spec.version);
+            (app.clone(), (before, after.as_ref().map(|spec| spec.version)))
+        });
+        let changes = changes.collect();
+        let open = BTreeSet::new();
+        let deployment = Deployment { id, version, steps, current: 0, changes, open };
+        // The number of its current step is all that grows.
+        let bytes = bytes_of(&deployment_record(&deployment)) + STEP_DIGITS_MAX;
+        if bytes > VALUE_BYTES_MAX {
+            let message = "changes too many apps at once; change them in several requests";
+            return Err(Refusal::BadRequest(message.into()));
+        }
+        Ok(deployment)
     }
 
     /// The versions that the changes lead to.
@@ -191,8 +209,8 @@ impl Core {
         layers::layers(&dependencies).map_err(|error| rule("/dependencies", &error.to_string()))
     }
 
-    /// Makes a version the wanted one; returns the one before.
-    fn want(&mut self, deployment: &str, app: &str, after: Option<Arc<Spec>>) -> Option<Arc<Spec>> {
+    /// Makes a version the wanted one.
+    fn want(&mut self, deployment: &str, app: &str, after: Option<Arc<Spec>>) {
         let service = self.services.entry(app.to_owned()).or_default();
         service.deployment = Some(deployment.to_owned());
         if let Some(after) = &after {
@@ -202,7 +220,6 @@ impl Core {
         self.count_ports(before.as_deref(), after.as_deref());
         self.store_service(app);
         self.out.touched.insert(app.to_owned());
-        before
     }
 
     /// Starts the current step, and the next ones where it has nothing to do.
@@ -395,14 +412,19 @@ fn spec_records(
             scaled: spec.scaled.as_ms(),
         };
         let change = record::put(record::spec_key(app, version), stored);
-        if let Stored::Put { value, .. } = &change
-            && value.len() > VALUE_BYTES_MAX
-        {
+        if bytes_of(&change) > VALUE_BYTES_MAX {
             return Err(rule("/", &format!("must not be larger than {VALUE_BYTES_MAX} bytes")));
         }
         records.push(change);
     }
     Ok(records)
+}
+
+fn bytes_of(record: &Stored) -> usize {
+    match record {
+        Stored::Put { key: _, value } => value.len(),
+        Stored::Delete { key: _ } => 0,
+    }
 }
 
 fn rule(path: &str, error: &str) -> Refusal {

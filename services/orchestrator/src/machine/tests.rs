@@ -343,6 +343,23 @@ fn whatever_happens_the_goal_is_reached_in_the_end() {
 }
 
 #[test]
+fn a_change_that_cannot_be_put_on_record_is_refused_whole() {
+    let mut core = Core::new(1);
+    let items = (0..10_000).map(|n| {
+        let id = format!("/one-of-very-many-applications-{n}");
+        let app = json!({"id": id, "cmd": "run", "portDefinitions": []});
+        let serde_json::Value::Object(body) = app else { panic!("is an object") };
+        Item { id: None, body }
+    });
+    let (items, origin) = (items.collect(), Origin::default());
+    let update = Command::Update { items, replace: true, create: true, force: false, origin };
+    let refused = core.command(Timestamp(1000), update);
+    assert!(matches!(refused, Err(Refusal::BadRequest(_))), "{refused:?}");
+    let effects = core.take_effects();
+    assert_eq!((effects.changes.len(), core.services.len(), core.deployments.len()), (0, 0, 0));
+}
+
+#[test]
 fn the_same_seed_makes_the_same_world() {
     assert_eq!(live(7).trace, live(7).trace);
 }

@@ -1,6 +1,10 @@
 //! Paths: the ids of apps and groups.
 #![deny(clippy::disallowed_methods)]
 
+/// The longest id in bytes: the ids of its tasks, which are longer by what
+/// tells them apart, are names of folders.
+pub const ID_BYTES_MAX: usize = 200;
+
 /// The rule that a path breaks, if any.
 pub fn problem(path: &str) -> Option<&'static str> {
     let trimmed = path.trim_matches('/');
@@ -20,6 +24,9 @@ pub fn problem(path: &str) -> Option<&'static str> {
 pub fn problem_of_id(path: &str) -> Option<&'static str> {
     if let Some(problem) = problem(path) {
         return Some(problem);
+    }
+    if path.len() > ID_BYTES_MAX {
+        return Some("must not be longer than 200 characters");
     }
     let last = path.trim_matches('/').rsplit('/').next().unwrap_or_default();
     if ["restart", "tasks", "versions", ".", ".."].contains(&last) {
@@ -88,6 +95,9 @@ mod tests {
         {
             assert!(problem_of_id(bad).is_some(), "{bad}");
         }
+        assert_eq!(problem_of_id(&"a".repeat(ID_BYTES_MAX)), None);
+        let long = problem_of_id(&"a/".repeat(ID_BYTES_MAX)).unwrap();
+        assert_eq!(long, format!("must not be longer than {ID_BYTES_MAX} characters"));
     }
 
     #[test]

@@ -132,7 +132,7 @@ fn identity(fields: &Fields<'_>, known: Option<&str>) -> String {
     if given.is_none() && known.is_none() && !fields.has("id") {
         fields.rule("id", "is required");
     }
-    if let Some(problem) = given.as_deref().and_then(path::problem_of_id) {
+    if let Some(problem) = given.as_deref().or(known).and_then(path::problem_of_id) {
         fields.rule("id", problem);
     }
     let given = given.map(|given| path::absolute(&given, "/"));
