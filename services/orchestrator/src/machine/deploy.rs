@@ -324,7 +324,12 @@ impl Core {
             let Some(service) = self.services.get_mut(app) else { continue };
             service.deployment = None;
             service.rolling = false;
-            service.active.clone_from(&service.target);
+            let version = |spec: &Option<Arc<Spec>>| spec.as_ref().map(|spec| spec.version);
+            if version(&service.active) != version(&service.target) {
+                // What waits may need less now.
+                self.revive_wanted = true;
+                service.active.clone_from(&service.target);
+            }
             self.prune_versions(app);
             self.dirty.insert(app.clone());
         }

@@ -113,6 +113,7 @@ impl Core {
                 self.out.changes.push(record::delete(record::instance_key(id)));
             }
         }
+        self.moved(&app);
         self.dirty.insert(app);
     }
 

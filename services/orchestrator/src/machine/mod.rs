@@ -50,11 +50,9 @@ const LAUNCH_TIMEOUT: Duration = Duration::from_secs(300);
 const RECONCILE_RETRY: Duration = Duration::from_secs(1);
 /// How often everything is asked about.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(600);
-/// Refused offers of an agent come back after this unless they grow; demand
-/// takes refusals back at once.
+/// Refused offers of an agent come back after this unless they grow. Whatever
+/// lets them be used after all takes refusals back at once.
 const REFUSE_SECONDS: f64 = 120.0;
-/// The same while something waits: a safety net, not the way to get offers.
-const REFUSE_SECONDS_WAITING: f64 = 10.0;
 
 /// Why a command is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

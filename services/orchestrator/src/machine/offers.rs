@@ -20,7 +20,7 @@ use crate::matcher::{self, Launch, Need, Offer, Report};
 
 use super::service::{Service, Spec, site};
 use super::timers::Timer;
-use super::{Core, LAUNCH_TIMEOUT, REFUSE_SECONDS, REFUSE_SECONDS_WAITING, calls};
+use super::{Core, LAUNCH_TIMEOUT, REFUSE_SECONDS, calls};
 
 /// Unused offers kept for each app that waits.
 const UNUSED_OFFERS_MAX: usize = 20;
@@ -41,22 +41,22 @@ impl Core {
         for launched in &solution.launches {
             if let Some(task) = self.launch(now, launched, offers.get(launched.offer)) {
                 tasks.entry(launched.offer).or_default().push(task);
+                self.moved(&launched.app);
             }
         }
         for (app, report) in &solution.reports {
             self.remember(now, app, report, wire);
         }
         let waiting = !self.demand(now).is_empty();
-        let refuse = if waiting { REFUSE_SECONDS_WAITING } else { REFUSE_SECONDS };
         let unused = offers.iter().enumerate().filter(|(i, _)| !tasks.contains_key(i));
         let unused: Vec<String> = unused.map(|(_, offer)| offer.id.clone()).collect();
         for (i, tasks) in tasks {
             self.out
                 .calls
-                .extend(offers.get(i).map(|offer| calls::accept(&offer.id, tasks, refuse)));
+                .extend(offers.get(i).map(|offer| calls::accept(&offer.id, tasks, REFUSE_SECONDS)));
         }
         if !unused.is_empty() {
-            self.out.calls.push(calls::decline(unused, refuse));
+            self.out.calls.push(calls::decline(unused, REFUSE_SECONDS));
         }
         if !waiting && !self.suppressed {
             self.suppressed = true;
@@ -83,6 +83,17 @@ impl Core {
             self.revive_wanted = false;
             self.suppressed = false;
             self.out.calls.push(calls::revive());
+        }
+    }
+
+    /// A task of the app came or went: where its others may be depends on that
+    /// if it has constraints.
+    pub(super) fn moved(&mut self, app: &str) {
+        let is_waiting = |service: &Service| service.scheduled().next().is_some();
+        let constrained =
+            |service: &Service| service.active.iter().any(|spec| !spec.constraints.is_empty());
+        if self.services.get(app).is_some_and(|it| constrained(it) && is_waiting(it)) {
+            self.revive_wanted = true;
         }
     }
 

@@ -55,7 +55,9 @@ impl Core {
     }
 
     /// Every launched instance, whether it was killed, and its task.
-    fn launched(&self) -> impl Iterator<Item = (String, bool, (String, Option<String>))> {
+    pub(super) fn launched(
+        &self,
+    ) -> impl Iterator<Item = (String, bool, (String, Option<String>))> {
         self.services.values().flat_map(|service| service.instances.values()).filter_map(
             |instance| {
                 let agent = instance.placement.as_ref().map(|placement| placement.agent_id.clone());

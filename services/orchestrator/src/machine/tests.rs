@@ -342,6 +342,67 @@ fn whatever_happens_the_goal_is_reached_in_the_end() {
     }
 }
 
+/// A machine that is subscribed and was asked for an app.
+fn with_app(app: serde_json::Value) -> Core {
+    let serde_json::Value::Object(body) = app else { panic!("is an object") };
+    let mut core = Core::new(1);
+    core.subscribed(Timestamp(1000), "f1", "http://master");
+    let origin = Origin::default();
+    core.command(Timestamp(1000), Command::Create { body, force: false, origin }).unwrap();
+    assert_eq!(said(&mut core).last(), Some(&Type::Revive));
+    core
+}
+
+fn said(core: &mut Core) -> Vec<Type> {
+    core.take_effects().calls.iter().map(Call::r#type).collect()
+}
+
+fn offered(core: &mut Core, ms: u64, agent: &str) -> Vec<Type> {
+    core.offers(Timestamp(ms), &[offer(format!("o{ms}"), agent, 4.0)]);
+    said(core)
+}
+
+#[test]
+fn what_fits_nowhere_is_refused_for_long() {
+    let mut core = with_app(json!({"id": "/big", "cmd": "run", "cpus": 100}));
+    core.offers(Timestamp(2000), &[offer("o".into(), "a0", 4.0)]);
+    let calls = core.take_effects().calls;
+    let declined = calls.iter().filter_map(|call| call.decline.as_ref()?.filters.as_ref());
+    let seconds: Vec<_> = declined.map(|filters| filters.refuse_seconds).collect();
+    assert_eq!((calls.len(), seconds), (1, vec![Some(120.0)]));
+    core.tick(Timestamp(500_000));
+    assert!(!said(&mut core).contains(&Type::Revive));
+    // It shall be smaller: now it may fit.
+    let serde_json::Value::Object(body) = json!({"cpus": 1}) else { panic!("is an object") };
+    let items = vec![Item { id: Some("/big".into()), body }];
+    let (replace, create, force, origin) = (false, false, true, Origin::default());
+    let update = Command::Update { items, replace, create, force, origin };
+    core.command(Timestamp(500_000), update).unwrap();
+    assert_eq!(said(&mut core), [Type::Revive]);
+}
+
+#[test]
+fn refusals_are_taken_back_when_constraints_may_allow_more() {
+    let mut core = with_app(json!({
+        "id": "/web", "cmd": "run", "cpus": 1, "instances": 2, "constraints": [["hostname", "UNIQUE"]],
+    }));
+    assert_eq!(offered(&mut core, 2000, "a0"), [Type::Accept, Type::Revive]);
+    assert_eq!(offered(&mut core, 3000, "a0"), [Type::Decline]);
+    let (_, _, (task, _)) = core.launched().next().unwrap();
+    let which = Which::App { app: "/web".into(), host: None };
+    let kill = KillRequest { which, scale: false, wipe: true, force: false };
+    core.command(Timestamp(4000), Command::Kill(kill)).unwrap();
+    said(&mut core);
+    let status = TaskStatus {
+        task_id: TaskId { value: task },
+        state: TaskState::TaskKilled.into(),
+        ..TaskStatus::default()
+    };
+    core.update(Timestamp(5000), &status);
+    core.settle(Timestamp(5000));
+    assert_eq!(said(&mut core), [Type::Revive]);
+}
+
 #[test]
 fn a_change_that_cannot_be_put_on_record_is_refused_whole() {
     let mut core = Core::new(1);
