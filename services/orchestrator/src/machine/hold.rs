@@ -58,6 +58,7 @@ impl Core {
                 self.expunge(id);
             }
             _ => {
+                let again = instance.killed_at.is_some();
                 self.change(id, |instance| {
                     instance.killed_at.get_or_insert(now);
                     if for_good {
@@ -65,7 +66,10 @@ impl Core {
                     }
                 });
                 self.send_kill(id);
-                self.timers.insert((now + KILL_RETRY, Timer::Kill(id.to_owned())));
+                // However often it is asked for, it is repeated at one pace.
+                if !again {
+                    self.timers.insert((now + KILL_RETRY, Timer::Kill(id.to_owned())));
+                }
             }
         }
     }

@@ -404,6 +404,20 @@ fn refusals_are_taken_back_when_constraints_may_allow_more() {
 }
 
 #[test]
+fn a_kill_that_is_asked_for_again_is_repeated_at_one_pace() {
+    let mut core = with_app(json!({"id": "/web", "cmd": "run", "cpus": 1}));
+    offered(&mut core, 2000, "a0");
+    for ms in [3000, 3500, 4000] {
+        let which = Which::App { app: "/web".into(), host: None };
+        let kill = KillRequest { which, scale: false, wipe: false, force: false };
+        core.command(Timestamp(ms), Command::Kill(kill)).unwrap();
+        assert_eq!(said(&mut core), [Type::Kill]);
+    }
+    let retries = core.timers.iter().filter(|(_, timer)| matches!(timer, Timer::Kill(_)));
+    assert_eq!(retries.count(), 1);
+}
+
+#[test]
 fn a_change_that_cannot_be_put_on_record_is_refused_whole() {
     let mut core = Core::new(1);
     let items = (0..10_000).map(|n| {
