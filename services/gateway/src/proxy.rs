@@ -10,7 +10,7 @@ use axum::extract::Request;
 use axum::response::Response;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version, header};
-use http_body_util::Limited;
+use http_body_util::{LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -100,6 +100,10 @@ impl Proxy {
                 relocate(response.headers_mut(), to, host.as_ref());
                 response
             }
+            Err(error) if is_over_limit(&error) => {
+                let message = "the body is too large";
+                answer::error(StatusCode::PAYLOAD_TOO_LARGE, "ERR_BODY_SIZE", message, page)
+            }
             Err(error) => {
                 warn!(upstream = to.base, error = chain(&error), "upstream did not answer");
                 failed(&error, to, page)
@@ -116,6 +120,12 @@ fn failed(error: &hyper_util::client::legacy::Error, to: &Destination, page: boo
     }
     let message = format!("{name} at {base} broke off before it answered");
     answer::error(StatusCode::BAD_GATEWAY, "ERR_UPSTREAM_BROKE_OFF", &message, page)
+}
+
+/// Whether the caller's body, which hid its length, went over a limit on its way.
+fn is_over_limit(error: &(dyn std::error::Error + 'static)) -> bool {
+    std::iter::successors(Some(error), |error| error.source())
+        .any(|error| error.is::<LengthLimitError>())
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {

@@ -181,6 +181,25 @@ async fn bodies_pass_piece_by_piece_towards_the_role() {
 }
 
 #[tokio::test]
+async fn a_body_over_the_limit_is_refused_even_if_it_hides_its_length() {
+    let cluster = Cluster::start(Auth::Off).await;
+    let client: Client<HttpConnector, axum::body::Body> =
+        Client::builder(TokioExecutor::new()).build_http();
+    let mebibyte = Bytes::from(vec![b'x'; 1024 * 1024]);
+    let enough = karman_rt::http::BODY_BYTES_MAX / mebibyte.len();
+    for (pieces, expected) in
+        [(enough, StatusCode::OK), (enough + 1, StatusCode::PAYLOAD_TOO_LARGE)]
+    {
+        let body = std::iter::repeat_n(mebibyte.clone(), pieces).map(Ok::<_, std::io::Error>);
+        let body = axum::body::Body::from_stream(futures::stream::iter(body));
+        let request = Request::post(format!("{}/service/marathon/swallow", cluster.url));
+        let (status, answer) =
+            text(client.request(request.body(body).unwrap()).await.unwrap()).await;
+        assert_eq!(status, expected, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn clients_learn_where_they_are() {
     let cluster = Cluster::start(Auth::Off).await;
     let version = cluster.json("/dcos-metadata/dcos-version.json").await;
@@ -268,6 +287,10 @@ async fn logs_are_lines() {
         cluster.get("/system/v1/logs/v2/task/web.1/file/nope").await.0,
         StatusCode::NOT_FOUND
     );
+    let (status, outside) =
+        cluster.get("/system/v1/logs/v2/task/web.1/file/..%2F..%2Fetc%2Fpasswd").await;
+    assert_eq!(status, StatusCode::FORBIDDEN, "{outside}");
+    assert!(outside.contains("leads out of its sandbox"), "{outside}");
     let (_, browsed) = cluster.get("/system/v1/logs/v2/task/web.1/browse").await;
     assert!(browsed.contains("stdout"), "{browsed}");
     assert_eq!(cluster.get(&format!("{log}/download")).await.1, "one\ntwo\nthree\nfour");

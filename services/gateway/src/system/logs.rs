@@ -100,16 +100,22 @@ async fn lines(front: &Front, sandbox: Sandbox, file: &str, request: &Parts) -> 
     response
 }
 
+/// What the agent says of the request itself, such as that a path leads out of
+/// the sandbox, is the caller's to hear; all else means that it is not there.
 fn failed(error: &Error) -> Response {
-    if let Error::Refused { status: StatusCode::NOT_FOUND, .. } = error {
-        return answer::error(
-            StatusCode::NOT_FOUND,
-            "ERR_NO_FILE",
-            "the task has no such file",
-            false,
-        );
+    let Error::Refused { status, message, .. } = error else {
+        return crate::front::unavailable(error, false);
+    };
+    match *status {
+        StatusCode::NOT_FOUND => {
+            let message = "the task has no such file";
+            answer::error(StatusCode::NOT_FOUND, "ERR_NO_FILE", message, false)
+        }
+        StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN => {
+            answer::error(*status, "ERR_PATH", message, false)
+        }
+        _ => crate::front::unavailable(error, false),
     }
-    crate::front::unavailable(error, false)
 }
 
 /// Reads a file line by line from where the caller asked.

@@ -80,6 +80,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         "/break-off" => broken_off(),
         "/stream" => stream(&shared).await,
         "/echo" | "/duplex" => echo(request),
+        "/swallow" => swallow(request).await,
         path if path.starts_with("/files/") => files(&shared, path, query),
         _ => format!("{} {uri}", request.method()).into_response(),
     }
@@ -124,6 +125,14 @@ fn echo(request: Request) -> Response {
     response
 }
 
+/// Answers only once the whole body is here, as roles do that read JSON.
+async fn swallow(request: Request) -> Response {
+    match axum::body::to_bytes(request.into_body(), usize::MAX).await {
+        Ok(body) => body.len().to_string().into_response(),
+        Err(_cut) => StatusCode::BAD_REQUEST.into_response(),
+    }
+}
+
 fn files(shared: &Shared, path: &str, query: &str) -> Response {
     let log = shared.log.lock().unwrap().clone();
     let parameter = |name: &str| {
@@ -149,6 +158,9 @@ fn files(shared: &Shared, path: &str, query: &str) -> Response {
             }
         },
         "/files/download" if known => log.into_response(),
+        _ if file.contains("/../") => {
+            (StatusCode::FORBIDDEN, "The path leads out of its sandbox.").into_response()
+        }
         _ => StatusCode::NOT_FOUND.into_response(),
     }
 }
