@@ -2,9 +2,9 @@
 #![deny(clippy::disallowed_methods)]
 
 use bytes::Bytes;
-use prost::Message;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use prost::Message as _;
+
+use crate::mesos::v1::{agent, master, scheduler};
 
 /// The encoding of a body or of the records of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,23 +53,63 @@ impl Codec {
         [Self::Json, Self::Protobuf].into_iter().find(|codec| accepted(codec.media_type()))
     }
 
-    pub fn encode<T: Message + Serialize>(self, value: &T) -> Bytes {
+    pub fn encode<T: Wire>(self, value: &T) -> Bytes {
         match self {
-            // Wire types hold strings, numbers, lists and maps with string keys.
-            Self::Json => {
-                serde_json::to_vec(value).expect("wire types always have a JSON form").into()
-            }
-            Self::Protobuf => value.encode_to_vec().into(),
+            Self::Json => value.to_json(),
+            Self::Protobuf => value.to_protobuf(),
         }
     }
 
-    pub fn decode<T: Message + Default + DeserializeOwned>(self, body: &[u8]) -> Result<T, Error> {
+    pub fn decode<T: Wire>(self, body: &[u8]) -> Result<T, Error> {
         match self {
-            Self::Json => Ok(serde_json::from_slice(body)?),
-            Self::Protobuf => Ok(T::decode(body)?),
+            Self::Json => Ok(T::from_json(body)?),
+            Self::Protobuf => Ok(T::from_protobuf(body)?),
         }
     }
 }
+
+/// A message that is a whole body or record.
+///
+/// Its codecs are compiled here, once. Left generic, they would be compiled
+/// again in every crate that speaks, with all the types that they reach.
+pub trait Wire: Sized {
+    fn to_json(&self) -> Bytes;
+    fn to_protobuf(&self) -> Bytes;
+    fn from_json(body: &[u8]) -> Result<Self, serde_json::Error>;
+    fn from_protobuf(body: &[u8]) -> Result<Self, prost::DecodeError>;
+}
+
+macro_rules! wire {
+    ($($message:ty),* $(,)?) => {$(
+        impl Wire for $message {
+            fn to_json(&self) -> Bytes {
+                // Wire types hold strings, numbers, lists and maps with string keys.
+                serde_json::to_vec(self).expect("wire types always have a JSON form").into()
+            }
+
+            fn to_protobuf(&self) -> Bytes {
+                self.encode_to_vec().into()
+            }
+
+            fn from_json(body: &[u8]) -> Result<Self, serde_json::Error> {
+                serde_json::from_slice(body)
+            }
+
+            fn from_protobuf(body: &[u8]) -> Result<Self, prost::DecodeError> {
+                Self::decode(body)
+            }
+        }
+    )*};
+}
+
+wire!(
+    scheduler::Call,
+    scheduler::Event,
+    master::Call,
+    master::Response,
+    agent::Call,
+    agent::Response,
+);
 
 #[cfg(test)]
 mod tests;
