@@ -137,6 +137,10 @@ pub(crate) fn load_runs(meta: &Path) -> io::Result<Vec<Found>> {
             fs::remove_dir_all(&path)?;
             continue;
         }
+        if is_unfinished(&path)? {
+            fs::remove_dir_all(&path)?;
+            continue;
+        }
         let run = RunDir::new(&path);
         match disk::read_json::<Stored<Record>>(&task_file(&run))? {
             Some(record) => found.push(Found {
@@ -150,6 +154,13 @@ pub(crate) fn load_runs(meta: &Path) -> io::Result<Vec<Found>> {
         }
     }
     Ok(found)
+}
+
+/// Whether an earlier process of this agent ended before it had put the task on
+/// record: nothing of it was started, or told to anybody.
+fn is_unfinished(run: &Path) -> io::Result<bool> {
+    let temporary = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "tmp");
+    Ok(run.is_dir() && entries(run)?.iter().all(temporary))
 }
 
 fn load_updates(path: &Path) -> io::Result<Vec<(TaskStatus, bool)>> {

@@ -62,6 +62,17 @@ fn a_task_that_is_half_removed_is_forgotten() {
 }
 
 #[test]
+fn a_task_that_was_never_put_on_record_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs = folder.path().join("runs");
+    fs::create_dir_all(runs.join("C")).unwrap();
+    fs::create_dir_all(runs.join("D")).unwrap();
+    fs::write(runs.join("D/task.json.tmp"), "{").unwrap();
+    assert!(load_runs(folder.path()).unwrap().is_empty());
+    assert_eq!(fs::read_dir(runs).unwrap().count(), 0);
+}
+
+#[test]
 fn a_torn_update_costs_only_itself() {
     let folder = tempfile::tempdir().unwrap();
     let run = RunDir::new(folder.path().join("runs/C"));
