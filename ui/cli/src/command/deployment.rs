@@ -93,13 +93,15 @@ async fn cancel(session: &Session, id: &str, force: bool) -> Result<Value, Failu
 
 async fn watch(session: &Session, id: &str, timeout: Duration) -> Outcome {
     let running = session.get_marathon("/v2/deployments").await?;
-    if !list_at(&running, "").iter().any(|deployment| text(deployment, "/id") == id) {
+    let found = list_at(&running, "").iter().find(|deployment| text(deployment, "/id") == id);
+    let Some(watched) = found else {
         return Err(Failure::new(
             Kind::NotFound,
             format!("no deployment {id} is running; it may be done"),
         )
         .remedy(UNKNOWN));
-    }
+    };
     wait::until_gone(session, id, timeout).await?;
+    wait::for_goals(session, watched).await?;
     Ok(Answer::new(json!({ "ended": id }), format!("deployment {id} has ended\n")))
 }

@@ -100,6 +100,38 @@ pub async fn for_running(
     Err(why(session, app_id, failure).await)
 }
 
+/// Fails where a deployment that is gone did not end at its goal: it may have
+/// been stopped, undone or replaced by another one.
+pub async fn for_goals(session: &Session, deployment: &Value) -> Result<(), Failure> {
+    let removed = deployment::removed(deployment);
+    for app_id in list(deployment, "/affectedApps").iter().filter_map(Value::as_str) {
+        let path = format!("/v2/apps/{}", id_path(app_id));
+        let app = match session.get_marathon(&path).await {
+            Ok(document) => Some(document["app"].clone()),
+            Err(failure) if failure.kind == Kind::NotFound => None,
+            Err(failure) => return Err(failure),
+        };
+        let problem = match app {
+            None if removed.contains(&app_id) => continue,
+            None => format!("{app_id} was removed"),
+            Some(_) if removed.contains(&app_id) => format!("{app_id} is still there"),
+            Some(app) if text(&app, "/version") != text(deployment, "/version") => {
+                format!("{app_id} was changed again or changed back")
+            }
+            Some(app) if app::outdated(&app) > 0 => {
+                format!("{app_id} still has {} of its old instances", app::outdated(&app))
+            }
+            Some(app) if app::reached_goal(&app) => continue,
+            Some(app) => format!("{app_id} has {}", app::state(&app)),
+        };
+        let id = text(deployment, "/id");
+        let message = format!("deployment {id} ended, but not at its goal: {problem}");
+        let failure = Failure::new(Kind::Failed, message);
+        return Err(failure.remedy(format!("see: karman app show {app_id}")));
+    }
+    Ok(())
+}
+
 /// The deployments that an answer of Marathon started.
 pub fn deployments_in(answer: &Value) -> Vec<String> {
     match text(answer, "/deploymentId") {

@@ -102,6 +102,13 @@ pub fn reached_goal(app: &Value) -> bool {
     integer(app, "/tasksRunning") >= wanted && (!checked || integer(app, "/tasksHealthy") >= wanted)
 }
 
+/// How many of its instances still run an older configuration.
+pub fn outdated(app: &Value) -> usize {
+    // Times of one form and zone: in the order of their text.
+    let since = text(app, "/versionInfo/lastConfigChangeAt");
+    list(app, "/tasks").iter().filter(|task| text(task, "/version") < since).count()
+}
+
 /// One app in full, with its tasks.
 pub fn app(app: &Value, now_ms: i64) -> String {
     let mut pairs = vec![

@@ -34,6 +34,16 @@ pub fn affected(deployment: &Value) -> Vec<String> {
         .collect()
 }
 
+/// The apps that it takes away.
+pub fn removed(deployment: &Value) -> Vec<&str> {
+    list(deployment, "/steps")
+        .iter()
+        .flat_map(|step| list(step, "/actions"))
+        .filter(|action| text(action, "/action") == "StopApplication")
+        .map(|action| text(action, "/app"))
+        .collect()
+}
+
 /// One line about where a deployment is.
 pub fn line(deployment: &Value) -> String {
     format!("step {}: {}", progress(deployment), or_dash(actions(deployment).join(", ")))

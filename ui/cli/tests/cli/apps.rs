@@ -284,6 +284,46 @@ async fn deployments_are_listed_watched_and_ended() {
 }
 
 #[tokio::test]
+async fn a_watched_deployment_succeeds_only_at_its_goal() {
+    let stop = json!([{ "actions": [{ "action": "StopApplication", "app": "/web" }] }]);
+    let mut newer = web(2);
+    newer["version"] = json!("2026-01-02");
+    let mut mixed = web(2);
+    mixed["versionInfo"] = json!({ "lastConfigChangeAt": "2026-01-02" });
+    mixed["tasks"] = json!([{ "version": "2026-01-01" }, { "version": "2026-01-02" }]);
+    for (steps, app, missed) in [
+        (json!([]), Some(web(2)), None),
+        (stop.clone(), None, None),
+        (json!([]), Some(web(1)), Some("/web has 1 of 2 instances running")),
+        (json!([]), Some(mixed), Some("/web still has 1 of its old instances")),
+        (json!([]), Some(newer), Some("changed again or changed back")),
+        (json!([]), None, Some("/web was removed")),
+        (stop, Some(web(2)), Some("/web is still there")),
+    ] {
+        let cli = Cli::new().await;
+        let mut running = deployment();
+        running[0]["steps"] = steps;
+        cli.gateway.on(DEPLOYMENTS, 200, &running).on(DEPLOYMENTS, 200, &json!([]));
+        match app {
+            Some(app) => {
+                cli.gateway.on(&format!("GET {APPS}/web"), 200, &json!({ "app": app }));
+            }
+            None => {
+                cli.gateway.on(&format!("GET {APPS}/web"), 404, &json!({ "message": "no" }));
+            }
+        }
+        let ended = cli.run(&["deployment", "watch", "d-1"]).await;
+        match missed {
+            None => assert_eq!(ended.ok(), "deployment d-1 has ended\n"),
+            Some(why) => {
+                let said = ended.fails(1);
+                assert!(said.contains(why), "{said}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_is_pending_is_explained() {
     let cli = Cli::new().await;
     let item = json!({ "app": { "id": "/web" }, "count": 1, "since": "2026-11-22T03:59:59.000Z",
