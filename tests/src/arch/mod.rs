@@ -4,6 +4,7 @@
 mod arrows;
 mod data;
 mod docs;
+mod errors;
 mod purity;
 mod source;
 mod tidy;

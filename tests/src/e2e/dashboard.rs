@@ -125,16 +125,18 @@ async fn a_wrong_form_is_explained_at_its_fields() {
     browser.fill("#cpus", "lots").await;
     browser.click("#create button.primary").await;
     browser.sees("#create", "look at the marked fields", LIVE).await;
-    assert_eq!(browser.run(WRONG).await, serde_json::json!(["instances", "cpus"]));
+    assert_eq!(browser.run(WRONG).await, serde_json::json!(["id", "instances", "cpus"]));
     assert_eq!(browser.run("return document.querySelector('#id').value").await, "Not Valid");
     browser.screenshot(&screenshots(), "10-create-wrong").await;
     // What only the orchestrator can tell is marked in the same way.
+    browser.fill("#id", "valid").await;
+    browser.fill("#cmd", "x").await;
     browser.fill("#instances", "2").await;
     browser.fill("#cpus", "0.1").await;
     browser.click("#create button.primary").await;
-    eventually("the name is marked", LIVE, async || {
+    eventually("the command is marked", LIVE, async || {
         let wrong = browser.run(WRONG).await;
-        if wrong == serde_json::json!(["id"]) { Ok(()) } else { Err(wrong) }
+        if wrong == serde_json::json!(["cmd"]) { Ok(()) } else { Err(wrong) }
     })
     .await;
     assert_eq!(dc.marathon().get("/v2/apps").await.expect(200)["apps"], serde_json::json!([]));

@@ -20,6 +20,12 @@ async fn running() -> Cluster {
         if read.1.contains("two") { Ok(()) } else { Err(read) }
     })
     .await;
+    // What operators see is published a little after what the master hears.
+    eventually_async(async || {
+        let state = cluster.get("/state").await;
+        if state.1.contains("TASK_RUNNING") { Ok(()) } else { Err(state) }
+    })
+    .await;
     cluster
 }
 

@@ -257,11 +257,11 @@ async fn actions_ask_and_do() {
 #[tokio::test]
 async fn nothing_typed_is_lost() {
     let browser = Browser::new().await;
-    let form = "id=Bad&cmd=run+%26%26+%3Cthis%3E&instances=2&cpus=0.2&mem=99&ports=1&env=A%3D1&labels=&health=http&health_path=%2Fup";
+    let form = "id=refused&cmd=run+%26%26+%3Cthis%3E&instances=2&cpus=0.2&mem=99&ports=1&env=A%3D1&labels=&health=http&health_path=%2Fup";
     let (status, _, html) = browser.post("/ui/create", form, false).await;
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     for kept in [
-        "value=\"Bad\"",
+        "value=\"refused\"",
         "run &#38;&#38; &#60;this&#62;",
         "value=\"99\"",
         "A=1",
@@ -275,7 +275,7 @@ async fn nothing_typed_is_lost() {
     assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
     assert!(html.contains("must be a number above 0") && html.contains("value=\"y\""), "{html}");
 
-    let good = form.replace("id=Bad", "id=good");
+    let good = form.replace("id=refused", "id=good");
     let (status, headers, _) = browser.post("/ui/create", &good, false).await;
     assert_eq!(
         (status, headers["location"].to_str().unwrap()),

@@ -7,6 +7,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use karman_api::marathon::v2::path;
+
 use crate::wire::marathon::Refusal;
 
 /// What was typed, as it was typed.
@@ -81,6 +83,8 @@ pub fn app(form: &Form) -> Result<Value, Problems> {
     let id = form.id.trim();
     if id.trim_matches('/').is_empty() {
         problems.add("id", "give the service a name, such as web or shop/web");
+    } else if let Some(rule) = path::problem_of_id(id) {
+        problems.add("id", rule);
     }
     app.insert("id".into(), json!(format!("/{}", id.trim_start_matches('/'))));
     if form.cmd.trim().is_empty() {

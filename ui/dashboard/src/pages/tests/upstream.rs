@@ -152,7 +152,7 @@ fn files(shared: &Shared, path: &str, read: &Read) -> Response {
 
 fn change(shared: &Shared, method: &Method, uri: &Uri, body: &[u8]) -> Response {
     let text = String::from_utf8_lossy(body).into_owned();
-    let bad_id = uri.path() == "/v2/apps" && text.contains("\"/Bad\"");
+    let bad_id = uri.path() == "/v2/apps" && text.contains("\"/refused\"");
     shared.changes.lock().unwrap().push(format!("{method} {uri} {text}"));
     if uri.path().contains("locked") {
         let refusal =
