@@ -355,11 +355,11 @@ fn a_sandbox_is_found_by_container_then_latest() {
     assert_eq!(place.executor, "web.1");
     let runs = "/frameworks/F/executors/web.1/runs";
     let attached = json!({
-        format!("/work/S1{runs}/C0"): "", format!("/work/S1{runs}/C1"): "", format!("{runs}/latest"): "", "/other": "",
+        format!("/var/lib/karman/S1{runs}/C0"): "", format!("/var/lib/karman/S1{runs}/C1"): "", format!("{runs}/latest"): "", "/other": "",
     });
     assert_eq!(
         task::sandbox(&attached, &place),
-        Some("/work/S1/frameworks/F/executors/web.1/runs/C1")
+        Some("/var/lib/karman/S1/frameworks/F/executors/web.1/runs/C1")
     );
     let place = task::Place { container: None, ..place };
     assert_eq!(task::sandbox(&attached, &place), Some("/frameworks/F/executors/web.1/runs/latest"));
