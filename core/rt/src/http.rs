@@ -14,6 +14,8 @@ use axum::response::{IntoResponse as _, Response};
 use http::{StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::GracefulShutdown;
@@ -33,6 +35,10 @@ pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 /// a broken pipe instead of the answer.
 const REFUSED_BYTES_MAX: u64 = 256 * 1024 * 1024;
 const REFUSED_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// A pause after a failed accept, which mostly means that descriptors ran out:
+/// trying again at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// How long open connections may finish their request after a stop.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -115,9 +121,8 @@ pub fn serve_unlimited(name: &'static str, listener: TcpListener, router: Router
                     connection(name, stream, peer, router.clone(), &graceful, &stop);
                 }
                 Err(error) => {
-                    // Out of descriptors: wait a little instead of spinning.
                     warn!(server = name, error = crate::chain(&error), "accept failed");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
             }
         }
@@ -169,6 +174,23 @@ fn connection(
             () = drained => {}
         }
     });
+}
+
+/// A pooled client for the roles next door: plain HTTP, streams passed on as
+/// they come. Cheap to clone; clones share connections.
+pub fn client<B>(connect_timeout: Duration, idle_timeout: Duration) -> Client<HttpConnector, B>
+where
+    B: http_body::Body + Send,
+    B::Data: Send,
+{
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(connect_timeout));
+    // Small frames of event streams must not wait for more.
+    connector.set_nodelay(true);
+    Client::builder(TokioExecutor::new())
+        .pool_idle_timeout(idle_timeout)
+        .pool_timer(TokioTimer::new())
+        .build(connector)
 }
 
 #[cfg(test)]
