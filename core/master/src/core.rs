@@ -23,7 +23,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use crate::ledger::{CallGate, Effect, Event, Key, Ledger, SessionId, StreamId, View};
+use crate::ledger::{
+    CallGate, Command, Effect, Event, Key, Ledger, Refusal, SessionId, StreamId, View,
+};
 use crate::stored;
 use crate::validate;
 
@@ -69,9 +71,10 @@ pub(crate) enum Request {
         register: Box<Register>,
         ip: IpAddr,
     },
-    Teardown {
-        framework: FrameworkId,
-        reply: oneshot::Sender<bool>,
+    /// An operator wants a change.
+    Command {
+        command: Box<Command>,
+        reply: oneshot::Sender<Result<(), Refusal>>,
     },
     /// Somebody follows the discovery stream.
     Discover {
@@ -208,9 +211,11 @@ impl Core {
                 self.outlets.add_session(session, messages, reader);
                 Event::Register { session, register, ip }
             }
-            Request::Teardown { framework, reply } => {
-                batch.teardowns.push((reply, self.ledger.knows_framework(&framework)));
-                Event::Teardown { framework }
+            Request::Command { command, reply } => {
+                let result = self.ledger.command(now, *command);
+                let result = result.map(|effects| batch.effects.extend(effects));
+                batch.commands.push((reply, result));
+                return;
             }
             Request::Discover { lines } => return self.publisher.follow(lines),
             Request::Happened(event) => event,
@@ -254,7 +259,7 @@ impl Core {
     }
 
     fn release(&mut self, batch: Batch) {
-        let Batch { effects, gates, updates, teardowns } = batch;
+        let Batch { effects, gates, updates, commands } = batch;
         // A receiver that is gone has hung up.
         for (reply, gate) in gates {
             let _gone = reply.send(gate);
@@ -262,8 +267,8 @@ impl Core {
         for (reply, result) in updates {
             let _gone = reply.send(result);
         }
-        for (reply, known) in teardowns {
-            let _gone = reply.send(known);
+        for (reply, result) in commands {
+            let _gone = reply.send(result);
         }
         self.followups.extend(self.outlets.release(effects));
     }
@@ -275,7 +280,7 @@ struct Batch {
     effects: Vec<Effect>,
     gates: Vec<(oneshot::Sender<CallGate>, CallGate)>,
     updates: Vec<Reply<Result<CallGate, validate::framework::Error>>>,
-    teardowns: Vec<Reply<bool>>,
+    commands: Vec<Reply<Result<(), Refusal>>>,
 }
 
 type Reply<T> = (oneshot::Sender<T>, T);

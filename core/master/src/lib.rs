@@ -7,15 +7,15 @@
 //! [`ledger`], [`allocator`], [`offers`] and [`validate`] decide; [`core`] is the
 //! task around them; [`http`] and [`session`] are the doors.
 
-mod allocator;
+pub mod allocator;
 mod core;
 mod discovery;
 mod http;
-mod ledger;
-mod offers;
+pub mod ledger;
+pub mod offers;
 mod session;
-mod stored;
-mod validate;
+pub mod stored;
+pub mod validate;
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;

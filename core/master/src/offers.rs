@@ -9,7 +9,7 @@ use karman_api::mesos::v1::resource::AllocationInfo;
 use crate::ledger::{Agent, Capabilities, Offer};
 
 /// The offer in the format of a framework with these capabilities.
-pub(crate) fn to_wire(
+pub fn to_wire(
     offer: &Offer,
     capabilities: Capabilities,
     agent: &Agent,

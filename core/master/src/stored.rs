@@ -14,7 +14,7 @@ use crate::StartError;
 use crate::ledger::{Key, Ledger, StoredAgent, StoredFramework};
 
 /// Everything of this role in the store.
-pub(crate) const PREFIX: &str = "/master/";
+pub const PREFIX: &str = "/master/";
 const AGENTS: &str = "/master/agents/";
 const FRAMEWORKS: &str = "/master/frameworks/";
 
@@ -53,13 +53,13 @@ struct FrameworkV1 {
 
 /// What is in the store.
 #[derive(Debug, Default)]
-pub(crate) struct Contents {
-    pub(crate) agents: Vec<StoredAgent>,
-    pub(crate) frameworks: Vec<StoredFramework>,
+pub struct Contents {
+    pub agents: Vec<StoredAgent>,
+    pub frameworks: Vec<StoredFramework>,
 }
 
 /// Reads all objects; those of other kinds are left alone.
-pub(crate) fn read(entries: &[Entry]) -> Result<Contents, StartError> {
+pub fn read(entries: &[Entry]) -> Result<Contents, StartError> {
     let mut contents = Contents::default();
     for Entry { key, value, .. } in entries {
         let unreadable = |source| StartError::Stored { key: key.clone(), source };
@@ -93,7 +93,7 @@ pub(crate) fn read(entries: &[Entry]) -> Result<Contents, StartError> {
 }
 
 /// The change that stores the present state of an object.
-pub(crate) fn change(ledger: &Ledger, key: &Key) -> Change {
+pub fn change(ledger: &Ledger, key: &Key) -> Change {
     let (key, value) = match key {
         Key::Agent(id) => (
             format!("{AGENTS}{id}"),

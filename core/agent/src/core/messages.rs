@@ -62,6 +62,7 @@ impl Core {
                 .values()
                 .map(|framework| FrameworkInfo::clone(framework))
                 .collect(),
+            address: String::new(),
         }
     }
 
@@ -88,6 +89,11 @@ impl Core {
                 self.shut_down(now_ms, &framework.value, todo);
             }
             Body::Registered(_) | Body::Rejected(_) | Body::Ping(_) => {}
+            Body::Message(_)
+            | Body::ShutdownExecutor(_)
+            | Body::Resources(_)
+            | Body::Drain(_)
+            | Body::Shutdown(_) => warn!("a message of the master is not understood"),
             Body::Launch(_) | Body::Kill(_) | Body::Acknowledge(_) | Body::ShutdownFramework(_) => {
                 warn!("a message of the master lacks an id");
             }

@@ -24,33 +24,33 @@ use pool::Pool;
 use shares::{Quantities, Shares};
 
 /// The name of a role.
-pub(crate) type Role = Arc<str>;
+pub type Role = Arc<str>;
 
 /// Less than this much of both is not worth an offer.
-pub(crate) const CPUS_MIN: Quantity = Quantity::from_thousandths(10);
-pub(crate) const MEM_MIN: Quantity = Quantity::from_units(32);
+pub const CPUS_MIN: Quantity = Quantity::from_thousandths(10);
+pub const MEM_MIN: Quantity = Quantity::from_units(32);
 
 /// What a framework understands, as far as it decides what it is offered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Appetite {
-    pub(crate) revocable: bool,
-    pub(crate) gpu: bool,
-    pub(crate) shared: bool,
-    pub(crate) refined: bool,
+pub struct Appetite {
+    pub revocable: bool,
+    pub gpu: bool,
+    pub shared: bool,
+    pub refined: bool,
 }
 
 /// So much of one agent goes to one framework in one role.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Grant {
-    pub(crate) agent: AgentId,
-    pub(crate) framework: FrameworkId,
-    pub(crate) role: Role,
+pub struct Grant {
+    pub agent: AgentId,
+    pub framework: FrameworkId,
+    pub role: Role,
     /// On the account of the role.
-    pub(crate) resources: Resources,
+    pub resources: Resources,
 }
 
 /// Alternatives of least amounts, by role; any one of them is enough.
-pub(crate) type Minimums = BTreeMap<Role, Vec<BTreeMap<String, Quantity>>>;
+pub type Minimums = BTreeMap<Role, Vec<BTreeMap<String, Quantity>>>;
 
 #[derive(Clone, Debug)]
 struct Client {
@@ -62,7 +62,7 @@ struct Client {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Allocator {
+pub struct Allocator {
     pools: BTreeMap<AgentId, Pool>,
     clients: BTreeMap<FrameworkId, Client>,
     shares: Shares,
@@ -75,7 +75,7 @@ pub(crate) struct Allocator {
 
 impl Allocator {
     /// Everything of a new agent is free.
-    pub(crate) fn add_agent(&mut self, agent: &AgentId, total: &Resources) {
+    pub fn add_agent(&mut self, agent: &AgentId, total: &Resources) {
         self.shares.add_total(&Quantities::of(total));
         self.pools.insert(agent.clone(), Pool::new(total.clone()));
         self.changed(agent);
@@ -83,7 +83,7 @@ impl Allocator {
 
     /// What is still charged stays on the accounts of its frameworks until it is
     /// released.
-    pub(crate) fn remove_agent(&mut self, agent: &AgentId) {
+    pub fn remove_agent(&mut self, agent: &AgentId) {
         if let Some(pool) = self.pools.remove(agent) {
             self.shares.sub_total(&Quantities::of(pool.total()));
         }
@@ -93,7 +93,7 @@ impl Allocator {
     }
 
     /// Nothing of an inactive agent is offered.
-    pub(crate) fn set_agent_active(&mut self, agent: &AgentId, active: bool) {
+    pub fn set_agent_active(&mut self, agent: &AgentId, active: bool) {
         if let Some(pool) = self.pools.get_mut(agent) {
             pool.active = active;
             self.changed(agent);
@@ -101,12 +101,12 @@ impl Allocator {
     }
 
     #[cfg(test)]
-    pub(crate) fn has_agent(&self, agent: &AgentId) -> bool {
+    pub fn has_agent(&self, agent: &AgentId) -> bool {
         self.pools.contains_key(agent)
     }
 
     /// Adds a framework or replaces what is known of it; its accounts stay.
-    pub(crate) fn put_framework(
+    pub fn put_framework(
         &mut self,
         framework: &FrameworkId,
         roles: BTreeSet<Role>,
@@ -121,14 +121,14 @@ impl Allocator {
         self.pending.extend(self.offerable.iter().cloned());
     }
 
-    pub(crate) fn remove_framework(&mut self, framework: &FrameworkId) {
+    pub fn remove_framework(&mut self, framework: &FrameworkId) {
         self.clients.remove(framework);
         self.filters.forget_framework(framework);
         self.refresh(framework);
     }
 
     /// An inactive framework is offered nothing.
-    pub(crate) fn set_framework_active(&mut self, framework: &FrameworkId, active: bool) {
+    pub fn set_framework_active(&mut self, framework: &FrameworkId, active: bool) {
         let Some(client) = self.clients.get_mut(framework) else { return };
         client.active = active;
         self.refresh(framework);
@@ -140,7 +140,7 @@ impl Allocator {
     }
 
     /// No offers for `roles` (all, if empty) until they are revived.
-    pub(crate) fn suppress(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) {
+    pub fn suppress(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) {
         let Some(client) = self.clients.get_mut(framework) else { return };
         let roles = if roles.is_empty() { client.roles.clone() } else { roles.clone() };
         client.suppressed.extend(roles);
@@ -148,7 +148,7 @@ impl Allocator {
     }
 
     /// Ends suppression and filters of `roles` (all, if empty).
-    pub(crate) fn revive(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) {
+    pub fn revive(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) {
         let Some(client) = self.clients.get_mut(framework) else { return };
         let roles = if roles.is_empty() { client.roles.clone() } else { roles.clone() };
         for role in &roles {
@@ -161,7 +161,7 @@ impl Allocator {
 
     /// Puts resources on a framework's account, whether they were offered or
     /// are found in use.
-    pub(crate) fn charge(
+    pub fn charge(
         &mut self,
         agent: &AgentId,
         framework: &FrameworkId,
@@ -176,7 +176,7 @@ impl Allocator {
     }
 
     /// Takes resources off a framework's account; they can be offered at once.
-    pub(crate) fn release(
+    pub fn release(
         &mut self,
         agent: &AgentId,
         framework: &FrameworkId,
@@ -194,7 +194,7 @@ impl Allocator {
     }
 
     /// The framework does not want these, or less, from this agent until then.
-    pub(crate) fn refuse(
+    pub fn refuse(
         &mut self,
         agent: &AgentId,
         framework: &FrameworkId,
@@ -208,16 +208,16 @@ impl Allocator {
     }
 
     /// When a filter runs out next.
-    pub(crate) fn next_expiry(&self) -> Option<Timestamp> {
+    pub fn next_expiry(&self) -> Option<Timestamp> {
         self.filters.next_expiry()
     }
 
-    pub(crate) fn filter_count(&self) -> usize {
+    pub fn filter_count(&self) -> usize {
         self.filters.len()
     }
 
     /// Gives away all that somebody wants of the agents that changed.
-    pub(crate) fn allocate(&mut self, now: Timestamp) -> Vec<Grant> {
+    pub fn allocate(&mut self, now: Timestamp) -> Vec<Grant> {
         self.pending.extend(self.filters.expire(now));
         let mut grants = Vec::new();
         for agent in std::mem::take(&mut self.pending) {
@@ -272,7 +272,7 @@ impl Allocator {
 
     /// What is free of an agent.
     #[cfg(test)]
-    pub(crate) fn available(&self, agent: &AgentId) -> Resources {
+    pub fn available(&self, agent: &AgentId) -> Resources {
         self.pools.get(agent).map(|pool| pool.available().clone()).unwrap_or_default()
     }
 }

@@ -14,6 +14,7 @@ use tokio::sync::oneshot;
 use super::render::wire;
 use super::{Shared, answer, metrics, render};
 use crate::core::Request;
+use crate::ledger::{Command, Refusal};
 
 pub(super) async fn handle(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Response {
     let codec = match answer::codec_of_body(headers) {
@@ -114,15 +115,34 @@ fn read(shared: &Shared, call: &Call) -> Option<Answer> {
 }
 
 async fn teardown(shared: &Shared, framework: FrameworkId) -> Response {
+    match command(shared, Command::Teardown { framework }).await {
+        Ok(()) => answer::empty(StatusCode::OK),
+        Err(response) => *response,
+    }
+}
+
+/// Has the ledger carry it out; the error is the answer to give.
+async fn command(shared: &Shared, command: Command) -> Result<(), Box<Response>> {
     let (reply, answered) = oneshot::channel();
-    if shared.core.send(Request::Teardown { framework, reply }).await.is_err() {
-        return answer::stopping();
+    let request = Request::Command { command: Box::new(command), reply };
+    if shared.core.send(request).await.is_err() {
+        return Err(Box::new(answer::stopping()));
     }
     match answered.await {
-        Ok(true) => answer::empty(StatusCode::OK),
-        Ok(false) => answer::text(StatusCode::BAD_REQUEST, "No framework found with specified ID"),
-        Err(_stopped) => answer::stopping(),
+        Ok(result) => result.map_err(|refusal| Box::new(refused(&refusal))),
+        Err(_stopped) => Err(Box::new(answer::stopping())),
     }
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    let status = match refusal {
+        Refusal::Invalid(_) => StatusCode::BAD_REQUEST,
+        Refusal::Forbidden(_) => StatusCode::FORBIDDEN,
+        Refusal::NotFound(_) => StatusCode::NOT_FOUND,
+        Refusal::Conflict(_) => StatusCode::CONFLICT,
+        Refusal::Unsupported(_) => StatusCode::NOT_IMPLEMENTED,
+    };
+    answer::text(status, refusal.to_string())
 }
 
 /// `POST /teardown` with a form.

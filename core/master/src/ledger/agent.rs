@@ -17,7 +17,7 @@ const PORT: u16 = 5051;
 
 /// Whether the agent is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Presence {
+pub enum Presence {
     Registered,
     /// Its session broke; it keeps its tasks for a while.
     Disconnected,
@@ -30,38 +30,38 @@ pub(crate) enum Presence {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Agent {
-    pub(crate) id: AgentId,
-    pub(crate) info: Arc<v1::AgentInfo>,
-    pub(crate) ip: IpAddr,
-    pub(crate) version: String,
-    pub(crate) presence: Presence,
-    pub(crate) session: Option<SessionId>,
-    pub(crate) registered: Timestamp,
-    pub(crate) reregistered: Option<Timestamp>,
-    pub(crate) total: Resources,
+pub struct Agent {
+    pub id: AgentId,
+    pub info: Arc<v1::AgentInfo>,
+    pub ip: IpAddr,
+    pub version: String,
+    pub presence: Presence,
+    pub session: Option<SessionId>,
+    pub registered: Timestamp,
+    pub reregistered: Option<Timestamp>,
+    pub total: Resources,
     /// Of tasks that are not terminal.
-    pub(crate) used: Resources,
-    pub(crate) offered: Resources,
-    pub(crate) tasks: BTreeSet<(FrameworkId, TaskId)>,
-    pub(crate) offers: BTreeSet<OfferId>,
+    pub used: Resources,
+    pub offered: Resources,
+    pub tasks: BTreeSet<(FrameworkId, TaskId)>,
+    pub offers: BTreeSet<OfferId>,
     /// When it is given up, while it is away.
-    pub(crate) deadline: Option<Timestamp>,
+    pub deadline: Option<Timestamp>,
     /// Pings since its last answer.
-    pub(crate) pings_missed: u32,
+    pub pings_missed: u32,
 }
 
 impl Agent {
-    pub(crate) fn port(&self) -> u16 {
+    pub fn port(&self) -> u16 {
         self.info.port.and_then(|port| u16::try_from(port).ok()).unwrap_or(PORT)
     }
 
     /// How Mesos names its process; clients take the address out of it.
-    pub(crate) fn pid(&self) -> String {
+    pub fn pid(&self) -> String {
         format!("slave(1)@{}:{}", self.ip, self.port())
     }
 
-    pub(crate) const fn is_registered(&self) -> bool {
+    pub const fn is_registered(&self) -> bool {
         matches!(self.presence, Presence::Registered)
     }
 }

@@ -16,9 +16,9 @@ use karman_model::time::Timestamp;
 use super::status::{self, Verdict, precise};
 use super::{Effect, Key, Ledger, Presence, SessionId, Timer};
 
-pub(crate) const PING_INTERVAL: Duration = Duration::from_secs(15);
+pub const PING_INTERVAL: Duration = Duration::from_secs(15);
 /// An agent that leaves so many pings in a row unanswered is unreachable.
-pub(crate) const PINGS_MISSED_MAX: u32 = 5;
+pub const PINGS_MISSED_MAX: u32 = 5;
 /// An agent without a session is unreachable after as long as one that does not
 /// answer.
 const ABSENCE_MAX: Duration = Duration::from_secs(75);

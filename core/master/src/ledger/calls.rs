@@ -14,7 +14,7 @@ use crate::allocator::Role;
 
 impl Ledger {
     /// Whether a call of `framework` that shows `stream` may come in.
-    pub(crate) fn gate(&self, framework: &FrameworkId, stream: Option<&str>) -> CallGate {
+    pub fn gate(&self, framework: &FrameworkId, stream: Option<&str>) -> CallGate {
         let Some(framework) = self.frameworks.get(framework) else {
             return CallGate::UnknownFramework;
         };

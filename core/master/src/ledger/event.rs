@@ -11,14 +11,14 @@ use karman_api::session;
 use karman_model::id::{AgentId, FrameworkId};
 
 /// The event stream of a framework; its text is the `Mesos-Stream-Id`.
-pub(crate) type StreamId = Arc<str>;
+pub type StreamId = Arc<str>;
 
 /// The connection of an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct SessionId(pub(crate) u64);
+pub struct SessionId(pub u64);
 
 #[derive(Clone, Debug)]
-pub(crate) enum Event {
+pub enum Event {
     Subscribe {
         stream: StreamId,
         info: Box<v1::FrameworkInfo>,
@@ -49,15 +49,11 @@ pub(crate) enum Event {
     Pong {
         session: SessionId,
     },
-    /// By an operator.
-    Teardown {
-        framework: FrameworkId,
-    },
     Tick,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum Effect {
+pub enum Effect {
     /// Store the present state of this object, or its absence, before any other
     /// effect of the same batch is released.
     Save(Key),
@@ -76,7 +72,7 @@ pub(crate) enum Effect {
 
 /// A stored object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Key {
+pub enum Key {
     Agent(AgentId),
     Framework(FrameworkId),
 }
@@ -84,7 +80,7 @@ pub(crate) enum Key {
 /// Why a call is not let in; the order in which they are checked is that of the
 /// variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum CallGate {
+pub enum CallGate {
     Open,
     UnknownFramework,
     Disconnected,
@@ -94,14 +90,14 @@ pub(crate) enum CallGate {
 
 /// What happened so far, for metrics.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Counters {
+pub struct Counters {
     /// Tasks that reached a terminal state, by its name.
-    pub(crate) tasks: BTreeMap<&'static str, u64>,
-    pub(crate) calls: BTreeMap<&'static str, u64>,
-    pub(crate) offers_sent: u64,
-    pub(crate) offers_rescinded: u64,
-    pub(crate) status_updates: u64,
-    pub(crate) agent_registrations: u64,
-    pub(crate) agent_reregistrations: u64,
-    pub(crate) agents_unreachable: u64,
+    pub tasks: BTreeMap<&'static str, u64>,
+    pub calls: BTreeMap<&'static str, u64>,
+    pub offers_sent: u64,
+    pub offers_rescinded: u64,
+    pub status_updates: u64,
+    pub agent_registrations: u64,
+    pub agent_reregistrations: u64,
+    pub agents_unreachable: u64,
 }

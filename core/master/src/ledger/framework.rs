@@ -22,7 +22,7 @@ const FAILOVER_SECONDS_MAX: f64 = 1.0e10;
 
 /// Whether the framework listens.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Link {
+pub enum Link {
     Connected(StreamId),
     /// Removed at the deadline unless it subscribes again.
     Disconnected {
@@ -35,36 +35,36 @@ pub(crate) enum Link {
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Capabilities {
-    pub(crate) revocable: bool,
-    pub(crate) task_killing: bool,
-    pub(crate) gpu: bool,
-    pub(crate) shared: bool,
-    pub(crate) partition_aware: bool,
-    pub(crate) multi_role: bool,
-    pub(crate) refinement: bool,
-    pub(crate) region_aware: bool,
+pub struct Capabilities {
+    pub revocable: bool,
+    pub task_killing: bool,
+    pub gpu: bool,
+    pub shared: bool,
+    pub partition_aware: bool,
+    pub multi_role: bool,
+    pub refinement: bool,
+    pub region_aware: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Framework {
-    pub(crate) id: FrameworkId,
-    pub(crate) info: Arc<v1::FrameworkInfo>,
-    pub(crate) roles: BTreeSet<Role>,
-    pub(crate) capabilities: Capabilities,
-    pub(crate) link: Link,
-    pub(crate) registered: Timestamp,
-    pub(crate) reregistered: Option<Timestamp>,
-    pub(crate) unregistered: Option<Timestamp>,
-    pub(crate) tasks: BTreeMap<TaskId, Arc<Task>>,
+pub struct Framework {
+    pub id: FrameworkId,
+    pub info: Arc<v1::FrameworkInfo>,
+    pub roles: BTreeSet<Role>,
+    pub capabilities: Capabilities,
+    pub link: Link,
+    pub registered: Timestamp,
+    pub reregistered: Option<Timestamp>,
+    pub unregistered: Option<Timestamp>,
+    pub tasks: BTreeMap<TaskId, Arc<Task>>,
     /// On agents that cannot be reached; they may come back.
-    pub(crate) unreachable: BTreeMap<TaskId, Arc<Task>>,
-    pub(crate) completed: VecDeque<Arc<Task>>,
-    pub(crate) offers: BTreeMap<OfferId, Offer>,
+    pub unreachable: BTreeMap<TaskId, Arc<Task>>,
+    pub completed: VecDeque<Arc<Task>>,
+    pub offers: BTreeMap<OfferId, Offer>,
 }
 
 impl Capabilities {
-    pub(crate) fn of(info: &v1::FrameworkInfo) -> Self {
+    pub fn of(info: &v1::FrameworkInfo) -> Self {
         let has =
             |wanted: Type| info.capabilities.iter().any(|capability| capability.r#type() == wanted);
         Self {
@@ -79,7 +79,7 @@ impl Capabilities {
         }
     }
 
-    pub(crate) const fn appetite(self) -> Appetite {
+    pub const fn appetite(self) -> Appetite {
         Appetite {
             revocable: self.revocable,
             gpu: self.gpu,
@@ -92,7 +92,7 @@ impl Capabilities {
 /// The roles that a framework asks for; the old field counts without the
 /// capability.
 #[expect(deprecated, reason = "frameworks without MULTI_ROLE say their role there")]
-pub(crate) fn roles_of(info: &v1::FrameworkInfo) -> BTreeSet<Role> {
+pub(super) fn roles_of(info: &v1::FrameworkInfo) -> BTreeSet<Role> {
     if Capabilities::of(info).multi_role {
         info.roles.iter().map(|role| role.as_str().into()).collect()
     } else {
@@ -101,12 +101,7 @@ pub(crate) fn roles_of(info: &v1::FrameworkInfo) -> BTreeSet<Role> {
 }
 
 impl Framework {
-    pub(crate) fn new(
-        id: FrameworkId,
-        info: v1::FrameworkInfo,
-        link: Link,
-        now: Timestamp,
-    ) -> Self {
+    pub fn new(id: FrameworkId, info: v1::FrameworkInfo, link: Link, now: Timestamp) -> Self {
         Self {
             id,
             roles: roles_of(&info),
@@ -123,18 +118,18 @@ impl Framework {
         }
     }
 
-    pub(crate) const fn stream(&self) -> Option<&StreamId> {
+    pub const fn stream(&self) -> Option<&StreamId> {
         match &self.link {
             Link::Connected(stream) => Some(stream),
             Link::Disconnected { .. } | Link::Recovered { .. } => None,
         }
     }
 
-    pub(crate) const fn is_connected(&self) -> bool {
+    pub const fn is_connected(&self) -> bool {
         matches!(self.link, Link::Connected(_))
     }
 
-    pub(crate) const fn deadline(&self) -> Option<Timestamp> {
+    pub const fn deadline(&self) -> Option<Timestamp> {
         match self.link {
             Link::Connected(_) => None,
             Link::Disconnected { deadline } | Link::Recovered { deadline } => Some(deadline),
@@ -142,7 +137,7 @@ impl Framework {
     }
 
     /// How long it may be away before its tasks are killed.
-    pub(crate) fn failover_timeout(&self) -> Duration {
+    pub fn failover_timeout(&self) -> Duration {
         let seconds = self.info.failover_timeout.unwrap_or(0.0);
         if seconds.is_finite() && seconds < FAILOVER_SECONDS_MAX {
             Duration::from_secs_f64(seconds.max(0.0))
@@ -152,16 +147,16 @@ impl Framework {
     }
 
     /// The task, wherever it is kept, unless it is over.
-    pub(crate) fn task(&self, task: &TaskId) -> Option<&Arc<Task>> {
+    pub fn task(&self, task: &TaskId) -> Option<&Arc<Task>> {
         self.tasks.get(task).or_else(|| self.unreachable.get(task))
     }
 
-    pub(crate) fn task_mut(&mut self, task: &TaskId) -> Option<&mut Task> {
+    pub fn task_mut(&mut self, task: &TaskId) -> Option<&mut Task> {
         self.tasks.get_mut(task).map(Arc::make_mut)
     }
 
     /// Moves a task to those that are over.
-    pub(crate) fn complete(&mut self, task: &TaskId) {
+    pub fn complete(&mut self, task: &TaskId) {
         if let Some(task) = self.tasks.remove(task).or_else(|| self.unreachable.remove(task)) {
             if self.completed.len() >= COMPLETED_TASKS_MAX {
                 self.completed.pop_front();
@@ -172,17 +167,17 @@ impl Framework {
 
     /// Of tasks that are not terminal. Summed up when somebody asks: the same
     /// ports of two agents are one in a sum and could not be taken out again.
-    pub(crate) fn used(&self) -> Resources {
+    pub fn used(&self) -> Resources {
         let live = self.tasks.values().filter(|task| !task.is_terminal());
         live.map(|task| &task.resources).sum()
     }
 
-    pub(crate) fn offered(&self) -> Resources {
+    pub fn offered(&self) -> Resources {
         self.offers.values().map(|offer| &offer.resources).sum()
     }
 
     /// The least that is worth an offer, by role.
-    pub(crate) fn minimums(&self) -> Minimums {
+    pub fn minimums(&self) -> Minimums {
         let mut minimums = Minimums::new();
         for (role, filters) in &self.info.offer_filters {
             let Some(least) = &filters.min_allocatable_resources else { continue };

@@ -20,7 +20,7 @@ use crate::allocator::Role;
 use crate::validate;
 
 /// How often a framework hears from the master when nothing happens.
-pub(crate) const HEARTBEAT_SECONDS: u32 = 15;
+pub(super) const HEARTBEAT_SECONDS: u32 = 15;
 
 impl Ledger {
     pub(super) fn subscribe(
@@ -135,7 +135,7 @@ impl Ledger {
     }
 
     /// UPDATE_FRAMEWORK: all or nothing.
-    pub(crate) fn update_framework(
+    pub fn update_framework(
         &mut self,
         id: &FrameworkId,
         info: v1::FrameworkInfo,

@@ -6,7 +6,7 @@ use super::{Ledger, Presence};
 
 impl Ledger {
     /// Panics with the first rule that is broken.
-    pub(crate) fn check(&self) {
+    pub fn check(&self) {
         for (id, agent) in &self.agents {
             let live = |agent_id: &karman_model::id::AgentId| {
                 self.frameworks

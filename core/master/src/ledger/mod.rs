@@ -10,6 +10,7 @@ mod accept;
 mod agent;
 mod agents;
 mod calls;
+mod command;
 mod event;
 mod framework;
 mod frameworks;
@@ -33,52 +34,53 @@ use karman_model::time::Timestamp;
 
 use crate::allocator::Allocator;
 
-pub(crate) use agent::{Agent, Presence};
-pub(crate) use agents::{PING_INTERVAL, PINGS_MISSED_MAX};
-pub(crate) use event::{CallGate, Counters, Effect, Event, Key, SessionId, StreamId};
-pub(crate) use framework::{Capabilities, Framework, Link};
-pub(crate) use offering::{OFFER_TIMEOUT, Offer};
-pub(crate) use recover::{StoredAgent, StoredFramework};
-pub(crate) use task::{Task, is_terminal};
+pub use agent::{Agent, Presence};
+pub use agents::{PING_INTERVAL, PINGS_MISSED_MAX};
+pub use command::{Command, Refusal};
+pub use event::{CallGate, Counters, Effect, Event, Key, SessionId, StreamId};
+pub use framework::{Capabilities, Framework, Link};
+pub use offering::{OFFER_TIMEOUT, Offer};
+pub use recover::{StoredAgent, StoredFramework};
+pub use task::{Task, is_terminal};
 use timers::Timer;
 
 /// The removed frameworks that are remembered with their tasks.
-pub(crate) const COMPLETED_FRAMEWORKS_MAX: usize = 50;
+pub const COMPLETED_FRAMEWORKS_MAX: usize = 50;
 /// The finished tasks of a framework that are remembered.
-pub(crate) const COMPLETED_TASKS_MAX: usize = 1000;
+pub const COMPLETED_TASKS_MAX: usize = 1000;
 /// The ids of removed frameworks that may not come back.
-pub(crate) const REMOVED_IDS_MAX: usize = 10_000;
+pub const REMOVED_IDS_MAX: usize = 10_000;
 
 /// Who this master is.
 #[derive(Clone, Debug)]
-pub(crate) struct Identity {
+pub struct Identity {
     /// New with every start, so that no id made from it is used twice.
-    pub(crate) id: Arc<str>,
-    pub(crate) info: v1::MasterInfo,
-    pub(crate) started: Timestamp,
+    pub id: Arc<str>,
+    pub info: v1::MasterInfo,
+    pub started: Timestamp,
 }
 
 /// Everything there is to read, shared with the ledger.
 #[derive(Clone, Debug)]
-pub(crate) struct View {
-    pub(crate) identity: Arc<Identity>,
-    pub(crate) agents: BTreeMap<AgentId, Arc<Agent>>,
-    pub(crate) frameworks: BTreeMap<FrameworkId, Arc<Framework>>,
-    pub(crate) completed: VecDeque<Arc<Framework>>,
-    pub(crate) counters: Counters,
-    pub(crate) filters: usize,
+pub struct View {
+    pub identity: Arc<Identity>,
+    pub agents: BTreeMap<AgentId, Arc<Agent>>,
+    pub frameworks: BTreeMap<FrameworkId, Arc<Framework>>,
+    pub completed: VecDeque<Arc<Framework>>,
+    pub counters: Counters,
+    pub filters: usize,
 }
 
 /// What changed since names were last computed.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Touched {
-    pub(crate) tasks: BTreeSet<(FrameworkId, TaskId)>,
-    pub(crate) agents: BTreeSet<AgentId>,
-    pub(crate) frameworks: BTreeSet<FrameworkId>,
+pub struct Touched {
+    pub tasks: BTreeSet<(FrameworkId, TaskId)>,
+    pub agents: BTreeSet<AgentId>,
+    pub frameworks: BTreeSet<FrameworkId>,
 }
 
 #[derive(Debug)]
-pub(crate) struct Ledger {
+pub struct Ledger {
     identity: Arc<Identity>,
     agents: BTreeMap<AgentId, Arc<Agent>>,
     frameworks: BTreeMap<FrameworkId, Arc<Framework>>,
@@ -100,7 +102,7 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    pub(crate) fn new(identity: Identity) -> Self {
+    pub fn new(identity: Identity) -> Self {
         Self {
             identity: Arc::new(identity),
             agents: BTreeMap::new(),
@@ -124,7 +126,7 @@ impl Ledger {
 
     /// Everything that can happen. Offers are made by [`Ledger::allocate`], once
     /// for all events that came together.
-    pub(crate) fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+    pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         match event {
             Event::Subscribe { stream, info, suppressed } => {
                 self.subscribe(now, stream, *info, &suppressed);
@@ -135,24 +137,23 @@ impl Ledger {
             Event::SessionClosed { session } => self.session_closed(now, session),
             Event::Status { session, update } => self.status(now, session, *update),
             Event::Pong { session } => self.pong(session),
-            Event::Teardown { framework } => self.remove_framework(now, &framework),
             Event::Tick => self.tick(now),
         }
         std::mem::take(&mut self.effects)
     }
 
     /// Offers what has become free.
-    pub(crate) fn allocate(&mut self, now: Timestamp) -> Vec<Effect> {
+    pub fn allocate(&mut self, now: Timestamp) -> Vec<Effect> {
         self.make_offers(now);
         std::mem::take(&mut self.effects)
     }
 
     /// When [`Event::Tick`] or [`Ledger::allocate`] has something to do next.
-    pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
+    pub fn next_deadline(&self) -> Option<Timestamp> {
         [self.timers.next(), self.allocator.next_expiry()].into_iter().flatten().min()
     }
 
-    pub(crate) fn view(&self) -> View {
+    pub fn view(&self) -> View {
         View {
             identity: Arc::clone(&self.identity),
             agents: self.agents.clone(),
@@ -163,17 +164,13 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn take_touched(&mut self) -> Touched {
+    pub fn take_touched(&mut self) -> Touched {
         std::mem::take(&mut self.touched)
     }
 
     /// Agents that were admitted before this master started and are not back.
-    pub(crate) fn awaits_agents(&self) -> bool {
+    pub fn awaits_agents(&self) -> bool {
         self.agents.values().any(|agent| matches!(agent.presence, Presence::Recovered))
-    }
-
-    pub(crate) fn knows_framework(&self, framework: &FrameworkId) -> bool {
-        self.frameworks.contains_key(framework)
     }
 
     fn effect(&mut self, effect: Effect) {

@@ -17,21 +17,21 @@ use crate::offers;
 
 /// An offer that is not answered is taken back, so that nobody hoards a
 /// cluster.
-pub(crate) const OFFER_TIMEOUT: Duration = Duration::from_secs(120);
+pub const OFFER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Who let an offer run out is offered the same again only after this.
 const EXPIRED_REFUSAL: Duration = Duration::from_secs(5);
 
 /// Resources of one agent, offered to one framework in one role.
 #[derive(Clone, Debug)]
-pub(crate) struct Offer {
-    pub(crate) id: OfferId,
-    pub(crate) framework: FrameworkId,
-    pub(crate) agent: AgentId,
-    pub(crate) role: Role,
+pub struct Offer {
+    pub id: OfferId,
+    pub framework: FrameworkId,
+    pub agent: AgentId,
+    pub role: Role,
     /// On the account of the role.
-    pub(crate) resources: Resources,
-    pub(crate) expires: Timestamp,
+    pub resources: Resources,
+    pub expires: Timestamp,
 }
 
 impl Ledger {

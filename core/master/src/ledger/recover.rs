@@ -17,23 +17,23 @@ use super::{Agent, Framework, Ledger, Link, Presence, Timer};
 
 /// A framework that was connected when the master stopped gets at least this
 /// long to come back, however short its failover timeout: it did not leave.
-pub(crate) const RETURN_GRACE: Duration = Duration::from_secs(60);
+pub(super) const RETURN_GRACE: Duration = Duration::from_secs(60);
 
 /// Agents that were there when the master stopped are awaited for so long.
 const AGENT_RETURN_MAX: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Debug)]
-pub(crate) struct StoredAgent {
-    pub(crate) id: AgentId,
-    pub(crate) info: v1::AgentInfo,
-    pub(crate) ip: IpAddr,
-    pub(crate) version: String,
-    pub(crate) registered: Timestamp,
-    pub(crate) unreachable: Option<Timestamp>,
+pub struct StoredAgent {
+    pub id: AgentId,
+    pub info: v1::AgentInfo,
+    pub ip: IpAddr,
+    pub version: String,
+    pub registered: Timestamp,
+    pub unreachable: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug)]
-pub(crate) enum StoredFramework {
+pub enum StoredFramework {
     Known {
         id: FrameworkId,
         info: Box<v1::FrameworkInfo>,
@@ -47,7 +47,7 @@ pub(crate) enum StoredFramework {
 
 impl Ledger {
     /// The state of an object that is to be stored; `None`: delete it.
-    pub(crate) fn stored_agent(&self, id: &AgentId) -> Option<StoredAgent> {
+    pub fn stored_agent(&self, id: &AgentId) -> Option<StoredAgent> {
         let agent = self.agents.get(id)?;
         Some(StoredAgent {
             id: agent.id.clone(),
@@ -62,7 +62,7 @@ impl Ledger {
         })
     }
 
-    pub(crate) fn stored_framework(&self, id: &FrameworkId) -> Option<StoredFramework> {
+    pub fn stored_framework(&self, id: &FrameworkId) -> Option<StoredFramework> {
         if self.removed_ids.contains(id) {
             return Some(StoredFramework::Removed { id: id.clone() });
         }
@@ -75,7 +75,7 @@ impl Ledger {
         })
     }
 
-    pub(crate) fn restore(
+    pub fn restore(
         &mut self,
         now: Timestamp,
         agents: Vec<StoredAgent>,

@@ -42,7 +42,8 @@ impl Ledger {
         register: session::Register,
         ip: IpAddr,
     ) {
-        let session::Register { agent, version, boot_id: _, tasks, frameworks } = register;
+        let session::Register { agent, version, boot_id: _, tasks, frameworks, address: _ } =
+            register;
         match self.admit(now, session, agent, version, ip) {
             Ok(id) => self.resume(now, session, &id, tasks, frameworks),
             Err(refusal) => {

@@ -13,27 +13,27 @@ use karman_model::resource::Resources;
 const STATUSES_MAX: usize = 16;
 
 #[derive(Clone, Debug)]
-pub(crate) struct Task {
-    pub(crate) id: TaskId,
-    pub(crate) framework: FrameworkId,
-    pub(crate) agent: AgentId,
-    pub(crate) role: Arc<str>,
-    pub(crate) info: Arc<v1::TaskInfo>,
+pub struct Task {
+    pub id: TaskId,
+    pub framework: FrameworkId,
+    pub agent: AgentId,
+    pub role: Arc<str>,
+    pub info: Arc<v1::TaskInfo>,
     /// On the account of the role.
-    pub(crate) resources: Resources,
+    pub resources: Resources,
     /// What is true now; may be ahead of what the framework has heard.
-    pub(crate) state: TaskState,
+    pub state: TaskState,
     /// What the framework was told last, or is to acknowledge.
-    pub(crate) told: Option<v1::TaskStatus>,
+    pub told: Option<v1::TaskStatus>,
     /// The first unacknowledged status with an id to acknowledge it by.
-    pub(crate) unacknowledged: bool,
+    pub unacknowledged: bool,
     /// By time, without their ids and payloads.
-    pub(crate) statuses: Vec<v1::TaskStatus>,
+    pub statuses: Vec<v1::TaskStatus>,
     /// The framework wants it killed; said again when its agent comes back.
-    pub(crate) kill: Option<Option<v1::KillPolicy>>,
+    pub kill: Option<Option<v1::KillPolicy>>,
 }
 
-pub(crate) const fn is_terminal(state: TaskState) -> bool {
+pub const fn is_terminal(state: TaskState) -> bool {
     match state {
         TaskState::TaskFinished
         | TaskState::TaskFailed
@@ -53,17 +53,17 @@ pub(crate) const fn is_terminal(state: TaskState) -> bool {
 }
 
 impl Task {
-    pub(crate) fn is_terminal(&self) -> bool {
+    pub fn is_terminal(&self) -> bool {
         is_terminal(self.state)
     }
 
     /// The state that the framework has heard of.
-    pub(crate) fn told_state(&self) -> TaskState {
+    pub fn told_state(&self) -> TaskState {
         self.told.as_ref().map_or(self.state, v1::TaskStatus::state)
     }
 
     /// Keeps the status for readers.
-    pub(crate) fn remember(&mut self, status: &v1::TaskStatus) {
+    pub fn remember(&mut self, status: &v1::TaskStatus) {
         let mut status = status.clone();
         status.uuid = None;
         status.data = None;
@@ -76,7 +76,7 @@ impl Task {
     }
 
     /// As the operator API shows it.
-    pub(crate) fn to_wire(&self) -> v1::Task {
+    pub fn to_wire(&self) -> v1::Task {
         let info = &*self.info;
         v1::Task {
             name: info.name.clone(),

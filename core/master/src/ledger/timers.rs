@@ -10,7 +10,7 @@ use karman_model::time::Timestamp;
 use super::{Ledger, SessionId};
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Timer {
+pub(super) enum Timer {
     /// Remove the framework if it has not come back.
     Failover(FrameworkId),
     /// Take the offer back if it is unanswered.

@@ -200,6 +200,7 @@ impl Agent {
             boot_id: "b".into(),
             tasks,
             frameworks: vec![],
+            address: String::new(),
         };
         let mut client = SessionClient::connect(master.session.clone()).await.unwrap();
         let (outgoing, messages) = mpsc::channel(64);

@@ -7,7 +7,7 @@ use karman_api::mesos::v1::scheduler::{Call, call::Type};
 
 /// Why a call is refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     #[error("Expecting 'type' to be present")]
     NoType,
     #[error("Expecting '{0}' to be present")]
@@ -23,7 +23,7 @@ pub(crate) enum Error {
 /// The length of a UUID in bytes.
 const UUID_BYTES: usize = 16;
 
-pub(crate) fn check(call: &Call) -> Result<(), Error> {
+pub fn check(call: &Call) -> Result<(), Error> {
     let need =
         |there: bool, field: &'static str| if there { Ok(()) } else { Err(Error::Missing(field)) };
     let kind = call.r#type();

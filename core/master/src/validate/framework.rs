@@ -15,7 +15,7 @@ use crate::ledger::Capabilities;
 
 /// Why a framework is not let in.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     #[error("'FrameworkInfo.id' {0}")]
     Id(id::Error),
     #[error("'FrameworkInfo.role' must not be set with the MULTI_ROLE capability")]
@@ -37,7 +37,7 @@ pub(crate) enum Error {
 }
 
 /// For SUBSCRIBE; `old` is what the framework said before.
-pub(crate) fn check(
+pub fn check(
     info: &v1::FrameworkInfo,
     suppressed: &[String],
     old: Option<&v1::FrameworkInfo>,
@@ -78,7 +78,7 @@ pub(crate) fn check(
 }
 
 /// For UPDATE_FRAMEWORK, which is stricter about what may change.
-pub(crate) fn check_update(
+pub fn check_update(
     info: &v1::FrameworkInfo,
     suppressed: &[String],
     old: Option<&v1::FrameworkInfo>,
@@ -94,7 +94,7 @@ pub(crate) fn check_update(
 }
 
 /// On SUBSCRIBE these two stay what they were, silently.
-pub(crate) fn merge(mut info: v1::FrameworkInfo, old: &v1::FrameworkInfo) -> v1::FrameworkInfo {
+pub fn merge(mut info: v1::FrameworkInfo, old: &v1::FrameworkInfo) -> v1::FrameworkInfo {
     info.user.clone_from(&old.user);
     info.checkpoint = old.checkpoint;
     info

@@ -17,7 +17,7 @@ use crate::allocator::Role;
 
 /// Why a task cannot be launched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub(crate) enum Error {
+pub enum Error {
     #[error("TaskInfo.task_id {0}")]
     Id(id::Error),
     #[error("Task has duplicate ID: a task with this ID is active")]
@@ -54,7 +54,7 @@ pub(crate) enum Error {
 
 /// Fills in what frameworks may leave out: who the resources are allocated to,
 /// and of which kind a health check is.
-pub(crate) fn complete(task: &mut v1::TaskInfo, role: &Role) {
+pub fn complete(task: &mut v1::TaskInfo, role: &Role) {
     let executor = task.executor.iter_mut().flat_map(|executor| executor.resources.iter_mut());
     for resource in task.resources.iter_mut().chain(executor) {
         let allocation = resource.allocation_info.get_or_insert_with(AllocationInfo::default);
@@ -73,7 +73,7 @@ pub(crate) fn complete(task: &mut v1::TaskInfo, role: &Role) {
 }
 
 /// The role of a task that an agent brings back.
-pub(crate) fn role_of(task: &v1::TaskInfo, roles: &BTreeSet<Role>) -> Role {
+pub fn role_of(task: &v1::TaskInfo, roles: &BTreeSet<Role>) -> Role {
     let allocated = task
         .resources
         .iter()
@@ -85,7 +85,7 @@ pub(crate) fn role_of(task: &v1::TaskInfo, roles: &BTreeSet<Role>) -> Role {
 }
 
 /// What a completed task costs, if it may be launched at all.
-pub(crate) fn check(
+pub fn check(
     task: &v1::TaskInfo,
     agent: &AgentId,
     role: &Role,

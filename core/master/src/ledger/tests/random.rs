@@ -106,7 +106,7 @@ impl Play {
             Step::Acknowledge(task) => {
                 let Some(task) = self.pick(&task) else { return };
                 let (agent, framework, state) = self.tasks[&task].clone();
-                if self.world.ledger.knows_framework(&framework) {
+                if self.world.ledger.frameworks.contains_key(&framework) {
                     self.world.acknowledge(&framework, &agent_id(agent), &task, state);
                 }
             }

@@ -111,6 +111,7 @@ impl World {
             boot_id: "b".into(),
             tasks,
             frameworks,
+            address: String::new(),
         };
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         self.apply(Event::Register { session, register: Box::new(register), ip });
