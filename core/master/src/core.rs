@@ -10,6 +10,7 @@ mod publish;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use karman_api::mesos::v1;
@@ -48,18 +49,22 @@ pub(crate) enum Request {
         events: mpsc::Sender<Vec<scheduler::Event>>,
         info: Box<v1::FrameworkInfo>,
         suppressed: Vec<String>,
+        constraints: Option<Box<scheduler::OfferConstraints>>,
     },
     Call {
         framework: FrameworkId,
         stream: Option<String>,
+        principal: Option<Arc<str>>,
         call: Box<scheduler::Call>,
         reply: oneshot::Sender<CallGate>,
     },
     Update {
         framework: FrameworkId,
         stream: Option<String>,
+        principal: Option<Arc<str>>,
         info: Box<v1::FrameworkInfo>,
         suppressed: Vec<String>,
+        constraints: Option<Box<scheduler::OfferConstraints>>,
         reply: oneshot::Sender<Result<CallGate, validate::framework::Error>>,
     },
     /// An agent has opened a session.
@@ -95,7 +100,7 @@ pub(crate) enum Error {
 pub(crate) struct Core {
     ledger: Ledger,
     requests: mpsc::Receiver<Request>,
-    store: std::sync::Arc<dyn Store>,
+    store: Arc<dyn Store>,
     leadership: Leadership,
     outlets: outlets::Outlets,
     publisher: publish::Publisher,
@@ -107,9 +112,9 @@ impl Core {
     pub(crate) fn new(
         ledger: Ledger,
         requests: mpsc::Receiver<Request>,
-        store: std::sync::Arc<dyn Store>,
+        store: Arc<dyn Store>,
         leadership: Leadership,
-        views: watch::Sender<std::sync::Arc<View>>,
+        views: watch::Sender<Arc<View>>,
     ) -> Self {
         Self {
             publisher: publish::Publisher::new(&ledger, views),
@@ -179,24 +184,32 @@ impl Core {
 
     fn handle(&mut self, now: Timestamp, request: Request, batch: &mut Batch) {
         let event = match request {
-            Request::Subscribe { stream, events, info, suppressed } => {
+            Request::Subscribe { stream, events, info, suppressed, constraints } => {
                 self.outlets.add_stream(&stream, events);
-                Event::Subscribe { stream, info, suppressed }
+                Event::Subscribe { stream, info, suppressed, constraints }
             }
-            Request::Call { framework, stream, call, reply } => {
-                let gate = self.ledger.gate(&framework, stream.as_deref());
+            Request::Call { framework, stream, principal, call, reply } => {
+                let gate = self.ledger.gate(&framework, stream.as_deref(), principal.as_deref());
                 batch.gates.push((reply, gate));
                 if gate != CallGate::Open {
                     return;
                 }
                 Event::Call { framework, call }
             }
-            Request::Update { framework, stream, info, suppressed, reply } => {
-                let gate = self.ledger.gate(&framework, stream.as_deref());
+            Request::Update {
+                framework,
+                stream,
+                principal,
+                info,
+                suppressed,
+                constraints,
+                reply,
+            } => {
+                let gate = self.ledger.gate(&framework, stream.as_deref(), principal.as_deref());
                 let result = match gate {
                     CallGate::Open => self
                         .ledger
-                        .update_framework(&framework, *info, &suppressed)
+                        .update_framework(&framework, *info, &suppressed, constraints)
                         .map(|effects| {
                             batch.effects.extend(effects);
                             gate

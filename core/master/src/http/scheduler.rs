@@ -72,6 +72,7 @@ async fn subscribe(shared: &Shared, codec: Codec, call: Call) -> Response {
         events,
         info: Box::new(subscribe.framework_info),
         suppressed: subscribe.suppressed_roles,
+        constraints: subscribe.offer_constraints.map(Box::new),
     };
     if shared.core.send(request).await.is_err() {
         return answer::stopping();
@@ -97,7 +98,7 @@ async fn other(shared: &Shared, headers: &HeaderMap, call: Call) -> Response {
         return answer::empty(StatusCode::BAD_REQUEST);
     };
     let (reply, answered) = oneshot::channel();
-    let request = Request::Call { framework, stream, call: Box::new(call), reply };
+    let request = Request::Call { framework, stream, principal: None, call: Box::new(call), reply };
     if shared.core.send(request).await.is_err() {
         return answer::stopping();
     }
@@ -114,8 +115,15 @@ async fn update(shared: &Shared, headers: &HeaderMap, call: Call) -> Response {
     };
     let (reply, answered) = oneshot::channel();
     let info = Box::new(update.framework_info);
-    let request =
-        Request::Update { framework, stream, info, suppressed: update.suppressed_roles, reply };
+    let request = Request::Update {
+        framework,
+        stream,
+        principal: None,
+        info,
+        suppressed: update.suppressed_roles,
+        constraints: update.offer_constraints.map(Box::new),
+        reply,
+    };
     if shared.core.send(request).await.is_err() {
         return answer::stopping();
     }
@@ -132,6 +140,10 @@ fn gated(gate: CallGate, open: StatusCode) -> Response {
         CallGate::UnknownFramework => {
             answer::text(StatusCode::BAD_REQUEST, "Framework cannot be found")
         }
+        CallGate::WrongPrincipal => answer::text(
+            StatusCode::BAD_REQUEST,
+            "The authenticated principal is not the principal set in FrameworkInfo",
+        ),
         CallGate::Disconnected => {
             answer::text(StatusCode::FORBIDDEN, "Framework is not subscribed")
         }

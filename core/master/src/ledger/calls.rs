@@ -13,11 +13,20 @@ use super::{CallGate, Ledger, is_terminal};
 use crate::allocator::Role;
 
 impl Ledger {
-    /// Whether a call of `framework` that shows `stream` may come in.
-    pub fn gate(&self, framework: &FrameworkId, stream: Option<&str>) -> CallGate {
+    /// Whether a call of `framework` that shows `stream` may come in; `principal`
+    /// is who the caller has proved to be, where that is asked.
+    pub fn gate(
+        &self,
+        framework: &FrameworkId,
+        stream: Option<&str>,
+        principal: Option<&str>,
+    ) -> CallGate {
         let Some(framework) = self.frameworks.get(framework) else {
             return CallGate::UnknownFramework;
         };
+        if principal.is_some() && principal != framework.info.principal.as_deref() {
+            return CallGate::WrongPrincipal;
+        }
         let Some(current) = framework.stream() else { return CallGate::Disconnected };
         match stream {
             None => CallGate::NoStreamId,

@@ -23,6 +23,7 @@ pub enum Event {
         stream: StreamId,
         info: Box<v1::FrameworkInfo>,
         suppressed: Vec<String>,
+        constraints: Option<Box<scheduler::OfferConstraints>>,
     },
     /// The framework hung up or did not read.
     StreamClosed {
@@ -83,6 +84,8 @@ pub enum Key {
 pub enum CallGate {
     Open,
     UnknownFramework,
+    /// The caller is somebody else than the framework said to be.
+    WrongPrincipal,
     Disconnected,
     NoStreamId,
     WrongStreamId,

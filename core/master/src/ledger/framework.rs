@@ -61,6 +61,8 @@ pub struct Framework {
     pub unreachable: BTreeMap<TaskId, Arc<Task>>,
     pub completed: VecDeque<Arc<Task>>,
     pub offers: BTreeMap<OfferId, Offer>,
+    /// On which agents it takes offers, by role.
+    pub constraints: Option<Arc<v1::scheduler::OfferConstraints>>,
 }
 
 impl Capabilities {
@@ -115,6 +117,7 @@ impl Framework {
             unreachable: BTreeMap::new(),
             completed: VecDeque::new(),
             offers: BTreeMap::new(),
+            constraints: None,
         }
     }
 

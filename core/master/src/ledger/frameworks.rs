@@ -29,6 +29,7 @@ impl Ledger {
         stream: StreamId,
         mut info: v1::FrameworkInfo,
         suppressed: &[String],
+        constraints: Option<Box<scheduler::OfferConstraints>>,
     ) {
         info.id = info.id.filter(|id| !id.value.is_empty());
         let id = info.id.as_ref().map(FrameworkId::from);
@@ -59,6 +60,9 @@ impl Ledger {
                 self.frameworks
                     .insert(id.clone(), Arc::new(Framework::new(id.clone(), info, link, now)));
             }
+        }
+        if let Some(framework) = self.framework_mut(&id) {
+            framework.constraints = constraints.map(|it| Arc::new(*it));
         }
         self.streams.insert(Arc::clone(&stream), id.clone());
         self.touched.frameworks.insert(id.clone());
@@ -140,11 +144,13 @@ impl Ledger {
         id: &FrameworkId,
         info: v1::FrameworkInfo,
         suppressed: &[String],
+        constraints: Option<Box<scheduler::OfferConstraints>>,
     ) -> Result<Vec<Effect>, validate::framework::Error> {
         let old = self.frameworks.get(id).map(|framework| Arc::clone(&framework.info));
         validate::framework::check_update(&info, suppressed, old.as_deref())?;
         if let Some(framework) = self.framework_mut(id) {
             framework.put_info(info);
+            framework.constraints = constraints.map(|it| Arc::new(*it));
         }
         self.touched.frameworks.insert(id.clone());
         self.effect(Effect::Save(Key::Framework(id.clone())));

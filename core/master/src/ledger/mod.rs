@@ -128,8 +128,8 @@ impl Ledger {
     /// for all events that came together.
     pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
         match event {
-            Event::Subscribe { stream, info, suppressed } => {
-                self.subscribe(now, stream, *info, &suppressed);
+            Event::Subscribe { stream, info, suppressed, constraints } => {
+                self.subscribe(now, stream, *info, &suppressed, constraints);
             }
             Event::StreamClosed { stream } => self.stream_closed(now, &stream),
             Event::Call { framework, call } => self.call(now, &framework, *call),

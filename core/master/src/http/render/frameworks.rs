@@ -55,6 +55,9 @@ pub(in crate::http) fn framework(framework: &Framework) -> Value {
     put("unreachable_tasks", framework.unreachable.values().map(|it| task(it)).collect());
     put("completed_tasks", framework.completed.iter().map(|it| task(it)).collect());
     put("offers", framework.offers.values().map(offer).collect());
+    if let Some(constraints) = &framework.constraints {
+        put("offer_constraints", json!(constraints));
+    }
     put("executors", executors(framework));
     if let Some(v1::Labels { labels }) = &info.labels {
         put("labels", json!(labels));

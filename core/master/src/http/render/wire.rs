@@ -96,7 +96,7 @@ fn framework(view: &View, framework: &Framework) -> get_frameworks::Framework {
         inverse_offers: Vec::new(),
         allocated_resources: resources(&framework.used()),
         offered_resources: resources(&framework.offered()),
-        offer_constraints: None,
+        offer_constraints: framework.constraints.as_deref().cloned(),
     }
 }
 

@@ -220,12 +220,12 @@ fn only_the_present_stream_may_call() {
     let mut world = World::new();
     let framework = world.subscribe("s1", json!({"failover_timeout": 60})).unwrap();
     let ledger = &world.ledger;
-    assert_eq!(ledger.gate(&framework, Some("s1")), CallGate::Open);
-    assert_eq!(ledger.gate(&framework, Some("s2")), CallGate::WrongStreamId);
-    assert_eq!(ledger.gate(&framework, None), CallGate::NoStreamId);
-    assert_eq!(ledger.gate(&"nobody".into(), Some("s1")), CallGate::UnknownFramework);
+    assert_eq!(ledger.gate(&framework, Some("s1"), None), CallGate::Open);
+    assert_eq!(ledger.gate(&framework, Some("s2"), None), CallGate::WrongStreamId);
+    assert_eq!(ledger.gate(&framework, None, None), CallGate::NoStreamId);
+    assert_eq!(ledger.gate(&"nobody".into(), Some("s1"), None), CallGate::UnknownFramework);
     world.apply(Event::StreamClosed { stream: "s1".into() });
-    assert_eq!(world.ledger.gate(&framework, Some("s1")), CallGate::Disconnected);
+    assert_eq!(world.ledger.gate(&framework, Some("s1"), None), CallGate::Disconnected);
 }
 
 #[test]

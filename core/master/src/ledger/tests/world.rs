@@ -71,7 +71,12 @@ impl World {
         let mut all = json!({"user": "u", "name": "n"});
         all.as_object_mut().unwrap().extend(info.as_object().unwrap().clone());
         let info = Box::new(serde_json::from_value(all).unwrap());
-        self.apply(Event::Subscribe { stream: stream.into(), info, suppressed: Vec::new() });
+        self.apply(Event::Subscribe {
+            stream: stream.into(),
+            info,
+            suppressed: Vec::new(),
+            constraints: None,
+        });
         let events = self.events.get_mut(stream)?;
         let subscribed = events.iter().find_map(|event| event.subscribed.as_ref())?;
         let id = FrameworkId::from(&subscribed.framework_id);
