@@ -125,4 +125,64 @@ impl Kind {
     pub fn is_persistent_volume(&self) -> bool {
         self.disk.as_ref().is_some_and(|disk| disk.persistence.is_some())
     }
+
+    /// Whether it can only be had as a whole: a volume is one folder and a mount
+    /// is one disk.
+    pub fn is_indivisible(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| {
+            disk.persistence.is_some()
+                || disk.source.as_ref().is_some_and(|source| match source.kind {
+                    SourceType::Path => false,
+                    SourceType::Mount | SourceType::Block | SourceType::Raw => true,
+                })
+        })
+    }
+
+    /// The same before it was made a persistent volume.
+    #[must_use]
+    pub fn without_volume(&self) -> Self {
+        let source = self.disk.as_ref().and_then(|disk| disk.source.clone());
+        let disk = source
+            .map(|source| Box::new(Disk { persistence: None, volume: None, source: Some(source) }));
+        Self { disk, shared: false, ..self.clone() }
+    }
+
+    /// The same before the last reservation.
+    #[must_use]
+    pub fn without_last_reservation(&self) -> Self {
+        let mut kind = self.clone();
+        kind.reservations.pop();
+        kind
+    }
+
+    /// What it was in the agent's own configuration: no operation has touched it.
+    #[must_use]
+    pub fn origin(&self) -> Self {
+        let mut kind = self.without_volume();
+        kind.reservations.retain(|level| level.kind == ReservationType::Static);
+        kind.allocated_to = None;
+        kind
+    }
+
+    /// Whether both are the same but for how they are used: a task may mount a
+    /// volume elsewhere and in another mode than it was created with.
+    pub fn is_same_but_use(&self, other: &Self) -> bool {
+        fn identity(disk: Option<&Disk>) -> (Option<&str>, Option<&Source>) {
+            let id = disk.and_then(|disk| disk.persistence.as_ref()).map(|it| it.id.as_str());
+            (id, disk.and_then(|disk| disk.source.as_ref()))
+        }
+        let Self { name, reservations, disk, revocable, shared, provider, allocated_to } = self;
+        *name == other.name
+            && *reservations == other.reservations
+            && identity(disk.as_deref()) == identity(other.disk.as_deref())
+            && *revocable == other.revocable
+            && *shared == other.shared
+            && *provider == other.provider
+            && *allocated_to == other.allocated_to
+    }
+
+    /// The id of the persistent volume that it is.
+    pub fn volume_id(&self) -> Option<&str> {
+        Some(&self.disk.as_ref()?.persistence.as_ref()?.id)
+    }
 }

@@ -5,16 +5,20 @@
 //! none empty: equal amounts are equal values whatever the order of sums.
 #![deny(clippy::disallowed_methods)]
 
+mod conversion;
 mod kind;
 mod parse;
+mod reconcile;
 mod set;
 mod value;
 
+pub use conversion::Conversion;
 pub use kind::{
     Disk, Kind, Label, Persistence, Reservation, ReservationType, Source, SourceType, Volume,
     VolumeMode,
 };
 pub use parse::Error as ParseError;
+pub use reconcile::{Reconciled, reconcile};
 pub use set::Resources;
 pub use value::Value;
 

@@ -12,6 +12,9 @@ use crate::quantity::Quantity;
 use crate::ranges::Ranges;
 
 /// At most one value per kind and shape, sorted, none empty.
+///
+/// Amounts of one kind add up, but for what is shared: it is there once however
+/// often it is put in. What is indivisible can only be taken out as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resources(Vec<Resource>);
 
@@ -67,10 +70,13 @@ impl Resources {
     /// Whether all of `other` can be taken out.
     pub fn contains(&self, other: &Self) -> bool {
         other.0.iter().all(|wanted| {
-            self.position(wanted)
-                .ok()
-                .and_then(|at| self.0.get(at))
-                .is_some_and(|resource| resource.value.contains(&wanted.value))
+            self.position(wanted).ok().and_then(|at| self.0.get(at)).is_some_and(|resource| {
+                if wanted.kind.is_indivisible() {
+                    resource.value == wanted.value
+                } else {
+                    resource.value.contains(&wanted.value)
+                }
+            })
         })
     }
 
@@ -79,13 +85,15 @@ impl Resources {
         self.contains(other).then(|| self.saturating_sub(other))
     }
 
-    /// What is left without as much of `other` as is here.
+    /// What is left without as much of `other` as is here; what is indivisible
+    /// goes as a whole or stays.
     #[must_use]
     pub fn saturating_sub(&self, other: &Self) -> Self {
         let mut left = self.clone();
         for taken in &other.0 {
             if let Ok(at) = left.position(taken)
                 && let Some(resource) = left.0.get_mut(at)
+                && (!taken.kind.is_indivisible() || resource.value == taken.value)
             {
                 resource.value.subtract(&taken.value);
                 if resource.value.is_empty() {
@@ -103,7 +111,7 @@ impl Resources {
         }
         match self.position(&resource) {
             Ok(at) => {
-                if let Some(mine) = self.0.get_mut(at) {
+                if let Some(mine) = self.0.get_mut(at).filter(|mine| !mine.kind.shared) {
                     mine.value.add(&resource.value);
                 }
             }
@@ -115,6 +123,44 @@ impl Resources {
     #[must_use]
     pub fn filter(&self, keep: impl Fn(&Kind) -> bool) -> Self {
         Self(self.0.iter().filter(|resource| keep(&resource.kind)).cloned().collect())
+    }
+
+    /// Only what one alone can use at a time.
+    #[must_use]
+    pub fn exclusive(&self) -> Self {
+        if self.0.iter().all(|resource| !resource.kind.shared) {
+            return self.clone();
+        }
+        self.filter(|kind| !kind.shared)
+    }
+
+    /// Only what several can use at a time.
+    #[must_use]
+    pub fn shared(&self) -> Self {
+        self.filter(|kind| kind.shared)
+    }
+
+    /// The same, with each volume as it is in `pool`: who uses a volume says how,
+    /// and that is no part of what it is.
+    #[must_use]
+    pub fn aligned_with(&self, pool: &Self) -> Self {
+        if !self.0.iter().any(|resource| resource.kind.is_persistent_volume()) {
+            return self.clone();
+        }
+        self.map_kinds(|kind| {
+            if kind.is_persistent_volume()
+                && let Some(known) = pool.0.iter().find(|known| known.kind.is_same_but_use(kind))
+            {
+                kind.clone_from(&known.kind);
+            }
+        })
+    }
+
+    /// The same as the agents' own configuration has it: no operation has touched
+    /// it.
+    #[must_use]
+    pub fn origin(&self) -> Self {
+        self.map_kinds(|kind| *kind = kind.origin())
     }
 
     /// The same on the account of `role`.
@@ -139,7 +185,7 @@ impl Resources {
         self.map_kinds(|kind| kind.reservations.clear())
     }
 
-    fn map_kinds(&self, change: impl Fn(&mut Kind)) -> Self {
+    pub(super) fn map_kinds(&self, change: impl Fn(&mut Kind)) -> Self {
         let changed = self.0.iter().map(|resource| {
             let mut resource = resource.clone();
             change(&mut resource.kind);

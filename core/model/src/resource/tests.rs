@@ -72,8 +72,116 @@ fn nothing_is_taken_that_is_not_there() {
 }
 
 /// Numbers and names are sets: what is already there is not added a second time.
+/// A volume is there once or not at all.
 fn disjoint(a: &Resources, b: &Resources) -> Resources {
     b.saturating_sub(&a.filter(|kind| matches!(&*kind.name, "ports" | "zones")))
+        .filter(|kind| !kind.is_indivisible() || a.iter().all(|mine| mine.kind != *kind))
+}
+
+fn reservation(role: &str) -> Reservation {
+    Reservation {
+        kind: ReservationType::Dynamic,
+        role: role.into(),
+        principal: None,
+        labels: Vec::new(),
+    }
+}
+
+fn volume(id: &str, size: i64, shared: bool) -> Resource {
+    let mut kind = Kind::named("disk");
+    kind.reservations = vec![reservation("eng")];
+    kind.shared = shared;
+    kind.disk = Some(Box::new(Disk {
+        persistence: Some(Persistence { id: id.to_owned(), principal: None }),
+        volume: Some(Volume {
+            container_path: "data".to_owned(),
+            host_path: None,
+            mode: VolumeMode::ReadWrite,
+        }),
+        source: None,
+    }));
+    Resource { kind, value: Value::Scalar(Quantity::from_units(size)) }
+}
+
+#[test]
+fn a_volume_is_had_whole_or_not_at_all() {
+    let pool = Resources::from(volume("v", 64, false));
+    assert!(!pool.contains(&volume("v", 32, false).into()));
+    assert!(pool.contains(&volume("v", 64, false).into()));
+    let mut elsewhere = volume("v", 64, false);
+    elsewhere.kind.disk.as_mut().unwrap().volume.as_mut().unwrap().container_path = "x".into();
+    let elsewhere = Resources::from(elsewhere);
+    assert!(!pool.contains(&elsewhere));
+    assert_eq!(elsewhere.aligned_with(&pool), pool);
+}
+
+#[test]
+fn what_is_shared_is_there_once() {
+    let pool = Resources::from(volume("v", 64, true));
+    assert_eq!(&pool + &pool, pool);
+    assert!(pool.exclusive().is_empty());
+    assert_eq!(pool.shared(), pool);
+}
+
+#[test]
+fn volumes_grow_and_shrink() {
+    let small = volume("v", 64, false);
+    let more = Resource {
+        kind: small.kind.without_volume(),
+        value: Value::Scalar(Quantity::from_units(36)),
+    };
+    let grow = Conversion::grow(&small, &more).unwrap();
+    assert!(grow.conserves());
+    let large = grow.apply(&[small.clone(), more].into_iter().collect()).unwrap();
+    assert_eq!(large, volume("v", 100, false).into());
+    let shrink = Conversion::shrink(&volume("v", 100, false), Quantity::from_units(36)).unwrap();
+    assert_eq!(shrink, grow.reversed());
+    for by in [0, -1, 64, 65] {
+        assert_eq!(Conversion::shrink(&small, Quantity::from_units(by)), None, "{by}");
+    }
+}
+
+#[track_caller]
+fn check_reconcile(own: &str, total: &str, lost: &str) {
+    let reserve = Resources::parse("cpus:2;ports:[1-4];disk:10", "*").unwrap();
+    let reserve = Conversion::reserve(
+        &reserve.map_kinds(|kind| kind.reservations = vec![reservation("eng")]),
+    );
+    let known = Resources::parse("cpus:4;disk:200;ports:[1-9];mem(web):50", "*").unwrap();
+    let known = reserve.apply(&known).unwrap();
+    let known = Conversion::reserve(
+        &[volume("v", 64, false)]
+            .into_iter()
+            .map(|mut it| {
+                it.kind = it.kind.without_volume();
+                it
+            })
+            .collect(),
+    )
+    .apply(&known)
+    .unwrap();
+    let known = Conversion::create(&volume("v", 64, false).into()).apply(&known).unwrap();
+    let own = Resources::parse(own, "*").unwrap();
+    let reconciled = reconcile(&own, &known);
+    assert_eq!(
+        (reconciled.total.to_string(), reconciled.lost.to_string()),
+        (total.into(), lost.into())
+    );
+}
+
+#[test]
+fn what_an_agent_still_has_stays_reserved() {
+    check_reconcile(
+        "cpus:4;disk:200;ports:[1-9];mem(web):50",
+        "cpus:2;cpus(eng):2;disk:126;disk(eng):10;disk(eng):64;mem(web):50;ports:[5-9];ports(eng):[1-4]",
+        "",
+    );
+    check_reconcile(
+        "cpus:1;disk:70;ports:[3-12]",
+        "cpus(eng):1;disk(eng):6;disk(eng):64;ports:[5-12];ports(eng):[3-4]",
+        "cpus(eng):1;disk(eng):4;ports(eng):[1-2]",
+    );
+    check_reconcile("disk:63", "disk:53;disk(eng):10", "cpus(eng):2;disk(eng):64;ports(eng):[1-4]");
 }
 
 proptest! {
@@ -110,6 +218,39 @@ proptest! {
         prop_assert!(a.contains(&left));
         prop_assert_eq!(a.saturating_sub(&a), Resources::EMPTY);
         prop_assert_eq!(a.contains(&b), a.checked_sub(&b).is_some());
+    }
+
+    #[test]
+    fn conversions_conserve_and_can_be_undone(
+        a in strategies::resources(),
+        b in strategies::resources(),
+    ) {
+        let target = b.map_kinds(|kind| kind.reservations.push(reservation("eng/web/x")));
+        for conversion in [
+            Conversion::reserve(&target),
+            Conversion::create(&b.filter(Kind::is_persistent_volume)),
+        ] {
+            prop_assume!(conversion.conserves());
+            let pool = disjoint(&conversion.consumed, &a) + &conversion.consumed;
+            let pool = disjoint(&conversion.converted, &pool.saturating_sub(&conversion.consumed))
+                + &conversion.consumed;
+            let after = conversion.apply(&pool).unwrap();
+            let step = Conversion::reserve_from(&pool, &after);
+            prop_assert!(step.conserves());
+            prop_assert_eq!(conversion.clone().reversed().apply(&after), Some(pool));
+        }
+    }
+
+    #[test]
+    fn reconciling_loses_nothing_and_changes_nothing_twice(
+        own in strategies::resources(),
+        known in strategies::resources(),
+    ) {
+        let own = own.origin();
+        let reconciled = reconcile(&own, &known);
+        prop_assert_eq!(&reconciled.total.origin(), &own);
+        let again = reconcile(&own, &reconciled.total);
+        prop_assert_eq!(again, Reconciled { total: reconciled.total, lost: Resources::EMPTY });
     }
 
     #[test]

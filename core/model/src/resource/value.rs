@@ -56,6 +56,18 @@ impl Value {
         }
     }
 
+    /// What both have.
+    pub(super) fn common(&self, other: &Self) -> Option<Self> {
+        match (self, other) {
+            (Self::Scalar(mine), Self::Scalar(theirs)) => Some(Self::Scalar(*mine.min(theirs))),
+            (Self::Ranges(mine), Self::Ranges(theirs)) => {
+                Some(Self::Ranges(mine.intersection(theirs)))
+            }
+            (Self::Set(mine), Self::Set(theirs)) => Some(Self::Set(mine & theirs)),
+            (Self::Scalar(_) | Self::Ranges(_) | Self::Set(_), _) => None,
+        }
+    }
+
     /// 0 for scalars, 1 for ranges, 2 for sets: shapes of one name never mix.
     pub(super) const fn shape(&self) -> u8 {
         match self {
