@@ -100,7 +100,6 @@ impl Allocator {
         }
     }
 
-    #[cfg(test)]
     pub fn has_agent(&self, agent: &AgentId) -> bool {
         self.pools.contains_key(agent)
     }
@@ -271,7 +270,6 @@ impl Allocator {
     }
 
     /// What is free of an agent.
-    #[cfg(test)]
     pub fn available(&self, agent: &AgentId) -> Resources {
         self.pools.get(agent).map(|pool| pool.available().clone()).unwrap_or_default()
     }

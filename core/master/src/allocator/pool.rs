@@ -23,7 +23,6 @@ impl Pool {
         &self.total
     }
 
-    #[cfg(test)]
     pub(super) const fn available(&self) -> &Resources {
         &self.available
     }

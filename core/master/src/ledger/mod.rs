@@ -14,7 +14,6 @@ mod command;
 mod event;
 mod framework;
 mod frameworks;
-#[cfg(test)]
 mod invariants;
 mod offering;
 mod reconcile;
