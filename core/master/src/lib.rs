@@ -28,7 +28,7 @@ use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
 use crate::core::{Core, REQUESTS_MAX};
-use crate::ledger::{Identity, Ledger};
+use crate::ledger::{Identity, Ledger, Settings};
 
 /// Under which name masters campaign for leadership.
 const LEADERSHIP: &str = "master";
@@ -46,6 +46,7 @@ pub struct Config {
     pub session: TcpListener,
     pub store: Arc<dyn Store>,
     pub version: &'static str,
+    pub settings: Settings,
 }
 
 /// Why a master could not start.
@@ -57,13 +58,15 @@ pub enum StartError {
         "the stored object {key} cannot be read; restore a backup of the data folder or move it away"
     )]
     Stored { key: String, source: serde_json::Error },
+    #[error("the state of the master cannot be restored")]
+    Restore(#[from] ledger::Unrestorable),
     #[error("cannot find out the address of a listener")]
     Address(#[source] std::io::Error),
 }
 
 /// Starts a master; it is ready when this returns.
 pub async fn start(config: Config, tasks: &karman_rt::Tasks) -> Result<(), StartError> {
-    let Config { cluster_name, hostname, ip, http, session, store, version } = config;
+    let Config { cluster_name, hostname, ip, http, session, store, version, settings } = config;
     let address = SocketAddr::new(ip, http.local_addr().map_err(StartError::Address)?.port());
     let leadership = store.campaign(LEADERSHIP).await?;
     let contents = stored::read(&store.load(stored::PREFIX).await?.entries)?;
@@ -71,8 +74,9 @@ pub async fn start(config: Config, tasks: &karman_rt::Tasks) -> Result<(), Start
     let now = Timestamp(now_ms());
     let id = uuid::Uuid::new_v4().to_string();
     let info = master_info(&id, address, &hostname, version);
-    let mut ledger = Ledger::new(Identity { id: id.into(), info, started: now });
-    ledger.restore(now, contents.agents, contents.frameworks);
+    let identity = Identity { id: id.into(), info, started: now };
+    let mut ledger = Ledger::with_settings(identity, settings);
+    ledger.restore(now, contents)?;
 
     let (views, snapshot) = watch::channel(Arc::new(ledger.view()));
     let (requests, queue) = mpsc::channel(REQUESTS_MAX);

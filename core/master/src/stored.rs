@@ -1,22 +1,31 @@
-//! Stored objects: `/master/agents/<id>` and `/master/frameworks/<id>`, each a
-//! versioned JSON document. Wire types inside, never model types.
+//! Stored objects, each a versioned JSON document under a key of its own:
+//! `/master/agents/<id>`, `/master/gone/<id>`, `/master/frameworks/<id>`,
+//! `/master/weights`, `/master/quotas`, `/master/maintenance`. Wire types inside,
+//! never model types. Unknown fields of a later release are left out.
 
 use std::net::IpAddr;
 
 use bytes::Bytes;
 use karman_api::mesos::v1;
+use karman_api::mesos::v1::maintenance::Schedule;
+use karman_api::mesos::v1::quota::QuotaConfig;
 use karman_model::id::{AgentId, FrameworkId};
 use karman_model::time::Timestamp;
 use karman_store::{Change, Entry};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::StartError;
-use crate::ledger::{Key, Ledger, StoredAgent, StoredFramework};
+use crate::ledger::{Contents, Key, Ledger, StoredAgent, StoredFramework, StoredMaintenance};
 
 /// Everything of this role in the store.
 pub const PREFIX: &str = "/master/";
 const AGENTS: &str = "/master/agents/";
+const GONE: &str = "/master/gone/";
 const FRAMEWORKS: &str = "/master/frameworks/";
+const WEIGHTS: &str = "/master/weights";
+const QUOTAS: &str = "/master/quotas";
+const MAINTENANCE: &str = "/master/maintenance";
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "version")]
@@ -36,6 +45,17 @@ struct AgentV1 {
 
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "version")]
+enum GoneObject {
+    V1(GoneV1),
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct GoneV1 {
+    since_ms: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "version")]
 enum FrameworkObject {
     V1(FrameworkV1),
 }
@@ -51,45 +71,88 @@ struct FrameworkV1 {
     failover_deadline_ms: Option<u64>,
 }
 
-/// What is in the store.
-#[derive(Debug, Default)]
-pub struct Contents {
-    pub agents: Vec<StoredAgent>,
-    pub frameworks: Vec<StoredFramework>,
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "version")]
+enum WeightsObject {
+    V1 { weights: Vec<v1::WeightInfo> },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "version")]
+enum QuotasObject {
+    V1 { configs: Vec<QuotaConfig> },
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "version")]
+enum MaintenanceObject {
+    V1 {
+        schedule: Schedule,
+        #[serde(default)]
+        down: Vec<v1::MachineId>,
+    },
 }
 
 /// Reads all objects; those of other kinds are left alone.
 pub fn read(entries: &[Entry]) -> Result<Contents, StartError> {
     let mut contents = Contents::default();
-    for Entry { key, value, .. } in entries {
-        let unreadable = |source| StartError::Stored { key: key.clone(), source };
-        if let Some(id) = key.strip_prefix(AGENTS) {
-            let AgentObject::V1(AgentV1 { info, ip, agent_version, registered_ms, unreachable_ms }) =
-                serde_json::from_slice(value).map_err(unreadable)?;
-            contents.agents.push(StoredAgent {
-                id: AgentId::from(id),
-                info,
-                ip,
-                version: agent_version,
-                registered: Timestamp(registered_ms),
-                unreachable: unreachable_ms.map(Timestamp),
-            });
-        } else if let Some(id) = key.strip_prefix(FRAMEWORKS) {
-            let FrameworkObject::V1(FrameworkV1 { info, registered_ms, failover_deadline_ms }) =
-                serde_json::from_slice(value).map_err(unreadable)?;
-            let id = FrameworkId::from(id);
-            contents.frameworks.push(match info {
-                None => StoredFramework::Removed { id },
-                Some(info) => StoredFramework::Known {
-                    id,
-                    info,
-                    registered: Timestamp(registered_ms),
-                    deadline: failover_deadline_ms.map(Timestamp),
-                },
-            });
-        }
+    for entry in entries {
+        read_entry(entry, &mut contents)?;
     }
     Ok(contents)
+}
+
+fn read_entry(entry: &Entry, contents: &mut Contents) -> Result<(), StartError> {
+    let Entry { key, .. } = entry;
+    if let Some(id) = key.strip_prefix(AGENTS) {
+        contents.agents.push(agent(AgentId::from(id), decode(entry)?));
+    } else if let Some(id) = key.strip_prefix(GONE) {
+        let GoneObject::V1(GoneV1 { since_ms }) = decode(entry)?;
+        contents.gone.push((AgentId::from(id), Timestamp(since_ms)));
+    } else if let Some(id) = key.strip_prefix(FRAMEWORKS) {
+        contents.frameworks.push(framework(FrameworkId::from(id), decode(entry)?));
+    } else if key == WEIGHTS {
+        let WeightsObject::V1 { weights } = decode(entry)?;
+        contents.weights = weights;
+    } else if key == QUOTAS {
+        let QuotasObject::V1 { configs } = decode(entry)?;
+        contents.quotas = configs;
+    } else if key == MAINTENANCE {
+        let MaintenanceObject::V1 { schedule, down } = decode(entry)?;
+        contents.maintenance = StoredMaintenance { schedule, down };
+    }
+    Ok(())
+}
+
+fn decode<T: DeserializeOwned>(entry: &Entry) -> Result<T, StartError> {
+    serde_json::from_slice(&entry.value)
+        .map_err(|source| StartError::Stored { key: entry.key.clone(), source })
+}
+
+fn agent(id: AgentId, object: AgentObject) -> StoredAgent {
+    let AgentObject::V1(AgentV1 { info, ip, agent_version, registered_ms, unreachable_ms }) =
+        object;
+    StoredAgent {
+        id,
+        info,
+        ip,
+        version: agent_version,
+        registered: Timestamp(registered_ms),
+        unreachable: unreachable_ms.map(Timestamp),
+    }
+}
+
+fn framework(id: FrameworkId, object: FrameworkObject) -> StoredFramework {
+    let FrameworkObject::V1(FrameworkV1 { info, registered_ms, failover_deadline_ms }) = object;
+    match info {
+        None => StoredFramework::Removed { id },
+        Some(info) => StoredFramework::Known {
+            id,
+            info,
+            registered: Timestamp(registered_ms),
+            deadline: failover_deadline_ms.map(Timestamp),
+        },
+    }
 }
 
 /// The change that stores the present state of an object.
@@ -99,10 +162,28 @@ pub fn change(ledger: &Ledger, key: &Key) -> Change {
             format!("{AGENTS}{id}"),
             ledger.stored_agent(id).map(|agent| encode(&agent_object(agent))),
         ),
+        Key::Gone(id) => (
+            format!("{GONE}{id}"),
+            ledger
+                .stored_gone(id)
+                .map(|since| encode(&GoneObject::V1(GoneV1 { since_ms: since.as_ms() }))),
+        ),
         Key::Framework(id) => (
             format!("{FRAMEWORKS}{id}"),
             ledger.stored_framework(id).map(|it| encode(&framework_object(it))),
         ),
+        Key::Weights => {
+            let weights = ledger.stored_weights();
+            (WEIGHTS.to_owned(), Some(encode(&WeightsObject::V1 { weights })))
+        }
+        Key::Quotas => {
+            let configs = ledger.stored_quotas();
+            (QUOTAS.to_owned(), Some(encode(&QuotasObject::V1 { configs })))
+        }
+        Key::Maintenance => {
+            let StoredMaintenance { schedule, down } = ledger.stored_maintenance();
+            (MAINTENANCE.to_owned(), Some(encode(&MaintenanceObject::V1 { schedule, down })))
+        }
     };
     match value {
         Some(value) => Change::Put { key, value },

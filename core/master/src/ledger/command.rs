@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::maintenance::Schedule;
-use karman_api::mesos::v1::quota::QuotaConfig;
+use karman_api::mesos::v1::quota::{QuotaConfig, QuotaRequest};
 use karman_model::id::{AgentId, FrameworkId};
 use karman_model::time::Timestamp;
 
@@ -24,6 +24,14 @@ pub enum Command {
     UpdateQuota {
         force: bool,
         configs: Vec<QuotaConfig>,
+    },
+    /// The deprecated way: only for a role without quota.
+    SetQuota {
+        request: Box<QuotaRequest>,
+    },
+    /// Only from a role that has one.
+    RemoveQuota {
+        role: String,
     },
     UpdateSchedule {
         schedule: Schedule,
@@ -83,9 +91,11 @@ impl Ledger {
         let unsupported = |name| Err(Refusal::Unsupported(name));
         match command {
             Command::Teardown { framework } => self.teardown(now, &framework),
-            Command::UpdateWeights { .. } => unsupported("UPDATE_WEIGHTS"),
-            Command::UpdateQuota { .. } => unsupported("UPDATE_QUOTA"),
-            Command::UpdateSchedule { .. } => unsupported("UPDATE_MAINTENANCE_SCHEDULE"),
+            Command::UpdateWeights { weights } => self.update_weights(weights),
+            Command::UpdateQuota { force, configs } => self.update_quota(force, &configs),
+            Command::SetQuota { request } => self.set_quota(&request),
+            Command::RemoveQuota { role } => self.remove_quota(&role),
+            Command::UpdateSchedule { schedule } => self.update_schedule(schedule),
             Command::StartMaintenance { .. } => unsupported("START_MAINTENANCE"),
             Command::StopMaintenance { .. } => unsupported("STOP_MAINTENANCE"),
             Command::Drain { .. } => unsupported("DRAIN_AGENT"),

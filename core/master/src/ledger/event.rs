@@ -74,6 +74,11 @@ pub enum Effect {
 /// A stored object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Key {
+    Weights,
+    Quotas,
+    Maintenance,
+    /// Stored before the agent is forgotten, so that it cannot come back between.
+    Gone(AgentId),
     Agent(AgentId),
     Framework(FrameworkId),
 }

@@ -15,13 +15,19 @@ mod event;
 mod framework;
 mod frameworks;
 mod invariants;
+mod machines;
+mod maintenance;
 mod offering;
+mod quota;
 mod reconcile;
 mod recover;
+mod registry;
 mod session;
+mod settings;
 mod status;
 mod task;
 mod timers;
+mod weights;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -38,8 +44,13 @@ pub use agents::{PING_INTERVAL, PINGS_MISSED_MAX};
 pub use command::{Command, Refusal};
 pub use event::{CallGate, Counters, Effect, Event, Key, SessionId, StreamId};
 pub use framework::{Capabilities, Framework, Link};
+pub use machines::Machine;
+pub use maintenance::Maintenance;
 pub use offering::{OFFER_TIMEOUT, Offer};
-pub use recover::{StoredAgent, StoredFramework};
+pub use quota::{Amounts, Quota};
+pub use recover::{Contents, StoredAgent, StoredFramework, StoredMaintenance, Unrestorable};
+pub use registry::Registry;
+pub use settings::{CallRate, Rate, RateError, RateLimits, Settings};
 pub use task::{Task, is_terminal};
 use timers::Timer;
 
@@ -66,6 +77,7 @@ pub struct View {
     pub agents: BTreeMap<AgentId, Arc<Agent>>,
     pub frameworks: BTreeMap<FrameworkId, Arc<Framework>>,
     pub completed: VecDeque<Arc<Framework>>,
+    pub registry: Registry,
     pub counters: Counters,
     pub filters: usize,
 }
@@ -90,6 +102,7 @@ pub struct Ledger {
     offers: BTreeMap<OfferId, Offer>,
     streams: BTreeMap<StreamId, FrameworkId>,
     sessions: BTreeMap<SessionId, AgentId>,
+    registry: Registry,
     allocator: Allocator,
     timers: timers::Timers,
     agents_made: u64,
@@ -102,7 +115,12 @@ pub struct Ledger {
 
 impl Ledger {
     pub fn new(identity: Identity) -> Self {
+        Self::with_settings(identity, Settings::default())
+    }
+
+    pub fn with_settings(identity: Identity, settings: Settings) -> Self {
         Self {
+            registry: Registry { settings: Arc::new(settings), ..Registry::default() },
             identity: Arc::new(identity),
             agents: BTreeMap::new(),
             frameworks: BTreeMap::new(),
@@ -158,6 +176,7 @@ impl Ledger {
             agents: self.agents.clone(),
             frameworks: self.frameworks.clone(),
             completed: self.completed.clone(),
+            registry: self.registry.clone(),
             counters: self.counters.clone(),
             filters: self.allocator.filter_count(),
         }

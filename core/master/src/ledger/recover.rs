@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use karman_api::convert;
 use karman_api::mesos::v1;
+use karman_api::mesos::v1::maintenance::Schedule;
+use karman_api::mesos::v1::quota::QuotaConfig;
 use karman_model::id::{AgentId, FrameworkId};
 use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
@@ -45,6 +47,33 @@ pub enum StoredFramework {
     Removed { id: FrameworkId },
 }
 
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct StoredMaintenance {
+    pub schedule: Schedule,
+    pub down: Vec<v1::MachineId>,
+}
+
+/// Everything that is stored.
+#[derive(Clone, Debug, Default)]
+pub struct Contents {
+    pub agents: Vec<StoredAgent>,
+    pub frameworks: Vec<StoredFramework>,
+    pub weights: Vec<v1::WeightInfo>,
+    pub quotas: Vec<QuotaConfig>,
+    pub maintenance: StoredMaintenance,
+    /// Agents that were removed for ever, and when.
+    pub gone: Vec<(AgentId, Timestamp)>,
+}
+
+/// Why what is stored cannot be: another release, or a damaged store.
+#[derive(Debug, thiserror::Error)]
+pub enum Unrestorable {
+    #[error("the stored quotas are wrong: {0}")]
+    Quotas(String),
+    #[error("the stored maintenance schedule is wrong: {0}")]
+    Maintenance(String),
+}
+
 impl Ledger {
     /// The state of an object that is to be stored; `None`: delete it.
     pub fn stored_agent(&self, id: &AgentId) -> Option<StoredAgent> {
@@ -75,12 +104,16 @@ impl Ledger {
         })
     }
 
-    pub fn restore(
-        &mut self,
-        now: Timestamp,
-        agents: Vec<StoredAgent>,
-        frameworks: Vec<StoredFramework>,
-    ) {
+    pub fn stored_gone(&self, id: &AgentId) -> Option<Timestamp> {
+        self.registry.gone.get(id).copied()
+    }
+
+    pub fn restore(&mut self, now: Timestamp, contents: Contents) -> Result<(), Unrestorable> {
+        let Contents { agents, frameworks, weights, quotas, maintenance, gone } = contents;
+        self.restore_weights(weights);
+        self.restore_quotas(&quotas).map_err(Unrestorable::Quotas)?;
+        self.restore_maintenance(maintenance).map_err(Unrestorable::Maintenance)?;
+        self.registry.gone = Arc::new(gone.into_iter().collect());
         for agent in agents {
             self.restore_agent(now, agent);
         }
@@ -93,6 +126,7 @@ impl Ledger {
             }
         }
         self.effects.clear();
+        Ok(())
     }
 
     fn restore_agent(&mut self, now: Timestamp, stored: StoredAgent) {

@@ -45,6 +45,7 @@ impl Master {
             session,
             store: Arc::clone(store) as _,
             version: "1.2.3",
+            settings: crate::ledger::Settings::default(),
         };
         start(config, &tasks).await.unwrap();
         Self { url, session: session_url, tasks }

@@ -77,6 +77,7 @@ pub(super) async fn start(
         session,
         store: Arc::clone(&store),
         version: VERSION,
+        settings: karman_master::ledger::Settings::default(),
     };
     karman_master::start(config, &groups.master).await?;
     let tasks = &groups.others;

@@ -169,21 +169,10 @@ fn a_bad_registration_is_refused_with_a_reason() {
     assert_eq!(world.closed_sessions, [session]);
 }
 
-/// What a master stored is all that the next one has.
-fn restart(old: &World) -> World {
-    let mut world = World::at("m2", old.now);
-    let agents = old.ledger.agents.keys().filter_map(|id| old.ledger.stored_agent(id)).collect();
-    let frameworks = old.ledger.frameworks.keys().chain(&old.ledger.removed_ids);
-    let frameworks = frameworks.filter_map(|id| old.ledger.stored_framework(id)).collect();
-    world.ledger.restore(world.now, agents, frameworks);
-    world.ledger.check();
-    world
-}
-
 #[test]
 fn after_a_restart_tasks_come_back_with_their_agents() {
     let (old, framework, _) = running(json!({"capabilities": [{"type": "PARTITION_AWARE"}]}));
-    let mut world = restart(&old);
+    let mut world = old.restart();
     assert!(world.ledger.awaits_agents());
     let again =
         json!({"id": {"value": framework.as_str()}, "capabilities": [{"type": "PARTITION_AWARE"}]});
@@ -216,7 +205,7 @@ fn deadlines_survive_a_restart() {
     let (mut old, framework, _) = running(json!({"failover_timeout": 100}));
     old.apply(Event::StreamClosed { stream: "s1".into() });
     old.wait(40_000);
-    let mut world = restart(&old);
+    let mut world = old.restart();
     world.wait(59_999);
     assert!(world.ledger.frameworks.contains_key(&framework));
     world.wait(1);
@@ -230,7 +219,7 @@ fn deadlines_survive_a_restart() {
 #[test]
 fn a_framework_that_did_not_leave_gets_time_to_return() {
     let (old, framework, _) = running(json!({}));
-    let mut world = restart(&old);
+    let mut world = old.restart();
     world.wait(59_000);
     world.subscribe("s2", json!({"id": {"value": framework.as_str()}})).unwrap();
     world.wait(10_000);
@@ -241,7 +230,7 @@ fn a_framework_that_did_not_leave_gets_time_to_return() {
 fn a_removed_framework_stays_removed_after_a_restart() {
     let (mut old, framework, _) = running(json!({}));
     old.call(&framework, json!({"type": "TEARDOWN"}));
-    let mut world = restart(&old);
+    let mut world = old.restart();
     assert_eq!(world.subscribe("s2", json!({"id": {"value": framework.as_str()}})), None);
 }
 

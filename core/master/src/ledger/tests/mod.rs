@@ -1,4 +1,4 @@
 mod days;
 mod faults;
 mod random;
-mod world;
+pub(in crate::ledger) mod world;

@@ -6,28 +6,32 @@ use std::net::{IpAddr, Ipv4Addr};
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::scheduler::{self, event::Type};
 use karman_api::session::{self, master_message::Body};
+use karman_store::{Change, Entry};
 use serde_json::{Value, json};
 
 use super::super::*;
+use crate::stored;
 
-pub(super) struct World {
-    pub(super) ledger: Ledger,
-    pub(super) now: Timestamp,
+pub(in crate::ledger) struct World {
+    pub(in crate::ledger) ledger: Ledger,
+    pub(in crate::ledger) now: Timestamp,
     /// What each stream has received and not yet looked at.
-    pub(super) events: BTreeMap<StreamId, Vec<scheduler::Event>>,
-    pub(super) closed: Vec<StreamId>,
-    pub(super) messages: BTreeMap<SessionId, Vec<Body>>,
-    pub(super) closed_sessions: Vec<SessionId>,
-    pub(super) saved: Vec<Key>,
+    pub(in crate::ledger) events: BTreeMap<StreamId, Vec<scheduler::Event>>,
+    pub(in crate::ledger) closed: Vec<StreamId>,
+    pub(in crate::ledger) messages: BTreeMap<SessionId, Vec<Body>>,
+    pub(in crate::ledger) closed_sessions: Vec<SessionId>,
+    pub(in crate::ledger) saved: Vec<Key>,
+    /// What is durable.
+    pub(in crate::ledger) store: BTreeMap<String, bytes::Bytes>,
     sessions_made: u64,
 }
 
 impl World {
-    pub(super) fn new() -> Self {
+    pub(in crate::ledger) fn new() -> Self {
         Self::at("m1", Timestamp(1_000_000))
     }
 
-    pub(super) fn at(master: &str, now: Timestamp) -> Self {
+    pub(in crate::ledger) fn at(master: &str, now: Timestamp) -> Self {
         let info = v1::MasterInfo { id: master.into(), ..Default::default() };
         Self {
             ledger: Ledger::new(Identity { id: master.into(), info, started: now }),
@@ -37,18 +41,38 @@ impl World {
             messages: BTreeMap::new(),
             closed_sessions: Vec::new(),
             saved: Vec::new(),
+            store: BTreeMap::new(),
             sessions_made: 0,
         }
     }
 
     /// One event, the offers that follow from it, and the invariants.
-    pub(super) fn apply(&mut self, event: Event) {
+    pub(in crate::ledger) fn apply(&mut self, event: Event) {
         let mut effects = self.ledger.apply(self.now, Event::Tick);
         effects.extend(self.ledger.apply(self.now, event));
+        self.release(effects);
+    }
+
+    /// A command, the offers that follow from it, and the invariants.
+    pub(in crate::ledger) fn command(&mut self, command: Command) -> Result<(), Refusal> {
+        let mut effects = self.ledger.apply(self.now, Event::Tick);
+        let result = self.ledger.command(self.now, command);
+        let result = result.map(|more| effects.extend(more));
+        self.release(effects);
+        result
+    }
+
+    fn release(&mut self, mut effects: Vec<Effect>) {
         effects.extend(self.ledger.allocate(self.now));
         for effect in effects {
             match effect {
-                Effect::Save(key) => self.saved.push(key),
+                Effect::Save(key) => {
+                    match stored::change(&self.ledger, &key) {
+                        Change::Put { key, value } => self.store.insert(key, value),
+                        Change::Delete { key } => self.store.remove(&key),
+                    };
+                    self.saved.push(key);
+                }
                 Effect::Send { stream, event } => {
                     self.events.entry(stream).or_default().push(*event);
                 }
@@ -62,12 +86,35 @@ impl World {
         self.ledger.check();
     }
 
-    pub(super) fn wait(&mut self, ms: u64) {
+    /// The next master knows what this one stored and nothing else.
+    pub(in crate::ledger) fn restart(&self) -> Self {
+        let mut world = Self::at("m2", self.now);
+        world.restore(&self.store);
+        world.ledger.check();
+        world
+    }
+
+    pub(in crate::ledger) fn restore(&mut self, store: &BTreeMap<String, bytes::Bytes>) {
+        let entry = |(key, value): (&String, &bytes::Bytes)| Entry {
+            key: key.clone(),
+            value: value.clone(),
+            revision: 1,
+        };
+        let entries: Vec<Entry> = store.iter().map(entry).collect();
+        self.ledger.restore(self.now, stored::read(&entries).unwrap()).unwrap();
+        self.store = store.clone();
+    }
+
+    pub(in crate::ledger) fn wait(&mut self, ms: u64) {
         self.now = Timestamp(self.now.0 + ms);
         self.apply(Event::Tick);
     }
 
-    pub(super) fn subscribe(&mut self, stream: &str, info: Value) -> Option<FrameworkId> {
+    pub(in crate::ledger) fn subscribe(
+        &mut self,
+        stream: &str,
+        info: Value,
+    ) -> Option<FrameworkId> {
         let mut all = json!({"user": "u", "name": "n"});
         all.as_object_mut().unwrap().extend(info.as_object().unwrap().clone());
         let info = Box::new(serde_json::from_value(all).unwrap());
@@ -84,13 +131,13 @@ impl World {
         Some(id)
     }
 
-    pub(super) fn call(&mut self, framework: &FrameworkId, call: Value) {
+    pub(in crate::ledger) fn call(&mut self, framework: &FrameworkId, call: Value) {
         let mut call: scheduler::Call = serde_json::from_value(call).unwrap();
         call.framework_id = Some(framework.into());
         self.apply(Event::Call { framework: framework.clone(), call: Box::new(call) });
     }
 
-    pub(super) fn agent(
+    pub(in crate::ledger) fn agent(
         &mut self,
         id: Option<&str>,
         tasks: Vec<session::AgentTask>,
@@ -123,7 +170,7 @@ impl World {
         session
     }
 
-    pub(super) fn offers(&mut self, stream: &str) -> Vec<v1::Offer> {
+    pub(in crate::ledger) fn offers(&mut self, stream: &str) -> Vec<v1::Offer> {
         let events = self.events.get_mut(stream).map(std::mem::take).unwrap_or_default();
         let (offers, others): (Vec<_>, Vec<_>) =
             events.into_iter().partition(|event| event.offers.is_some());
@@ -135,7 +182,7 @@ impl World {
             .collect()
     }
 
-    pub(super) fn updates(&mut self, stream: &str) -> Vec<v1::TaskStatus> {
+    pub(in crate::ledger) fn updates(&mut self, stream: &str) -> Vec<v1::TaskStatus> {
         let events = self.events.get_mut(stream).map(std::mem::take).unwrap_or_default();
         let (updates, others): (Vec<_>, Vec<_>) =
             events.into_iter().partition(|event| event.update.is_some());
@@ -143,16 +190,16 @@ impl World {
         updates.into_iter().filter_map(|event| event.update).map(|update| update.status).collect()
     }
 
-    pub(super) fn told(&mut self, session: SessionId) -> Vec<Body> {
+    pub(in crate::ledger) fn told(&mut self, session: SessionId) -> Vec<Body> {
         self.messages.remove(&session).unwrap_or_default()
     }
 
     /// The states of a framework's pending updates.
-    pub(super) fn states(&mut self, stream: &str) -> Vec<&'static str> {
+    pub(in crate::ledger) fn states(&mut self, stream: &str) -> Vec<&'static str> {
         self.updates(stream).iter().map(|status| status.state().as_str_name()).collect()
     }
 
-    pub(super) fn launch(
+    pub(in crate::ledger) fn launch(
         &mut self,
         framework: &FrameworkId,
         offer: &v1::Offer,
@@ -167,7 +214,7 @@ impl World {
         );
     }
 
-    pub(super) fn status(
+    pub(in crate::ledger) fn status(
         &mut self,
         session: SessionId,
         framework: &FrameworkId,
@@ -182,7 +229,7 @@ impl World {
         self.apply(Event::Status { session, update: Box::new(update) });
     }
 
-    pub(super) fn acknowledge(
+    pub(in crate::ledger) fn acknowledge(
         &mut self,
         framework: &FrameworkId,
         agent: &str,
@@ -201,7 +248,7 @@ impl World {
     }
 }
 
-pub(super) fn task_info(agent: &str, task: &str, cpus: f64) -> Value {
+pub(in crate::ledger) fn task_info(agent: &str, task: &str, cpus: f64) -> Value {
     json!({
         "name": task, "task_id": {"value": task}, "agent_id": {"value": agent},
         "command": {"value": "true"},
@@ -210,7 +257,7 @@ pub(super) fn task_info(agent: &str, task: &str, cpus: f64) -> Value {
 }
 
 /// The id of a status is made from its task and state.
-pub(super) fn status(task: &str, state: &str, with_uuid: bool) -> v1::TaskStatus {
+pub(in crate::ledger) fn status(task: &str, state: &str, with_uuid: bool) -> v1::TaskStatus {
     let mut status: v1::TaskStatus =
         serde_json::from_value(json!({"task_id": {"value": task}, "state": state})).unwrap();
     let mut uuid = format!("{state}{task}").into_bytes();
@@ -220,7 +267,7 @@ pub(super) fn status(task: &str, state: &str, with_uuid: bool) -> v1::TaskStatus
 }
 
 /// How an agent reports a task that it has.
-pub(super) fn has(
+pub(in crate::ledger) fn has(
     framework: &FrameworkId,
     agent: &str,
     task: &str,
@@ -234,7 +281,7 @@ pub(super) fn has(
     }
 }
 
-pub(super) fn framework_info(id: &FrameworkId) -> v1::FrameworkInfo {
+pub(in crate::ledger) fn framework_info(id: &FrameworkId) -> v1::FrameworkInfo {
     v1::FrameworkInfo {
         user: "u".into(),
         name: "n".into(),
