@@ -12,6 +12,7 @@ pub mod cgroup;
 pub mod checks;
 mod core;
 mod disk;
+mod domain;
 mod driver;
 mod files;
 mod gc;
@@ -41,6 +42,8 @@ use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
 use crate::cgroup::Hierarchy;
+pub use crate::domain::{Error as DomainError, FaultDomain};
+
 use crate::core::{Core, Membership, Outputs, Restored};
 use crate::settings::Settings;
 
@@ -58,6 +61,8 @@ pub struct Config {
     pub resources: Option<String>,
     /// `rack:r1;zone:a`.
     pub attributes: Option<String>,
+    /// Where the machine stands; `None` is not known.
+    pub domain: Option<FaultDomain>,
     /// The program that is run as `<shim> shim <run dir>` for each task.
     pub shim: PathBuf,
     pub version: &'static str,
@@ -99,8 +104,18 @@ pub enum StartError {
 
 /// Starts the agent and returns once it is registered.
 pub async fn start(config: Config, tasks: &Tasks) -> Result<Started, StartError> {
-    let Config { work_dir, hostname, ip, http, masters, resources, attributes, shim, version } =
-        config;
+    let Config {
+        work_dir,
+        hostname,
+        ip,
+        http,
+        masters,
+        resources,
+        attributes,
+        domain,
+        shim,
+        version,
+    } = config;
     if masters.is_empty() {
         return Err(StartError::NoMaster);
     }
@@ -111,6 +126,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Started, StartError>
     let settings = Settings {
         resources: resources_of(resources, &work_dir)?,
         attributes: attributes_of(attributes)?,
+        domain,
         hostname,
         ip,
         port,

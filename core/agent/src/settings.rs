@@ -4,11 +4,14 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use karman_api::convert::{Format, attributes_to_wire, resources_to_wire};
+use karman_api::mesos::v1::agent_info::Capability;
+use karman_api::mesos::v1::agent_info::capability::Type;
 use karman_api::mesos::v1::{AgentId, AgentInfo};
 use karman_model::attribute::Attributes;
 use karman_model::resource::Resources;
 
 use crate::cgroup::Hierarchy;
+use crate::domain::FaultDomain;
 use crate::shim::records::RunDir;
 
 /// Where commands are searched if the agent itself has no `PATH`.
@@ -22,6 +25,7 @@ pub(crate) struct Settings {
     pub(crate) port: u16,
     pub(crate) resources: Resources,
     pub(crate) attributes: Attributes,
+    pub(crate) domain: Option<FaultDomain>,
     pub(crate) shim: PathBuf,
     pub(crate) version: &'static str,
     pub(crate) boot_id: String,
@@ -58,7 +62,7 @@ impl Settings {
             resources: resources_to_wire(&self.resources, Format::Refined),
             attributes: attributes_to_wire(&self.attributes),
             id: id.map(|value| AgentId { value: value.to_owned() }),
-            domain: None,
+            domain: self.domain.as_ref().map(FaultDomain::to_wire),
         }
     }
 
@@ -67,6 +71,7 @@ impl Settings {
         let text = |text: String| serde_json::Value::String(text);
         [
             ("attributes", self.attributes.to_string()),
+            ("domain", self.domain.as_ref().map(ToString::to_string).unwrap_or_default()),
             ("hostname", self.hostname.clone()),
             ("ip", self.ip.to_string()),
             (
@@ -99,8 +104,20 @@ impl Settings {
 }
 
 /// What this agent can do beyond the least.
-pub(crate) fn capability_names() -> [&'static str; 4] {
-    use karman_api::mesos::v1::agent_info::capability::Type;
-    [Type::MultiRole, Type::HierarchicalRole, Type::ReservationRefinement, Type::TaskResourceLimits]
-        .map(|kind| kind.as_str_name())
+const CAPABILITIES: [Type; 7] = [
+    Type::MultiRole,
+    Type::HierarchicalRole,
+    Type::ReservationRefinement,
+    Type::ResizeVolume,
+    Type::AgentOperationFeedback,
+    Type::AgentDraining,
+    Type::TaskResourceLimits,
+];
+
+pub(crate) fn capabilities() -> Vec<Capability> {
+    CAPABILITIES.map(|kind| Capability { r#type: Some(kind.into()) }).to_vec()
+}
+
+pub(crate) fn capability_names() -> [&'static str; CAPABILITIES.len()] {
+    CAPABILITIES.map(|kind| kind.as_str_name())
 }

@@ -49,6 +49,10 @@ pub struct Up {
     /// per agent, the first holds for the first agent and so on.
     #[arg(long, value_name = "TEXT")]
     pub attributes: Vec<String>,
+    /// Fault domains of the agents, as "region/zone". Given once it holds for each agent; given once
+    /// per agent, the first holds for the first agent and so on.
+    #[arg(long, value_name = "REGION/ZONE")]
+    pub fault_domain: Vec<String>,
     /// Name of the datacenter.
     #[arg(long, value_name = "NAME")]
     pub cluster_name: Option<String>,

@@ -4,6 +4,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use karman_agent::FaultDomain;
 use karman_gateway::{Auth, Password, Superuser};
 use karman_rt::config::{Mistake, Shape, check, parse};
 
@@ -22,6 +23,7 @@ pub struct Settings {
     pub agents: u32,
     pub resources: Vec<String>,
     pub attributes: Vec<String>,
+    pub fault_domains: Vec<FaultDomain>,
     pub ports: Ports,
     pub dns_domain: String,
     /// Where names of other domains are asked for; `None` is what the machine uses.
@@ -56,6 +58,7 @@ const SHAPE: Shape = Shape::Map(&[
     ("agents", Shape::Number),
     ("resources", Shape::List),
     ("attributes", Shape::List),
+    ("fault_domains", Shape::List),
     (
         "ports",
         Shape::Map(&[
@@ -125,7 +128,8 @@ fn read(file: &mut Reader<'_>, args: &args::Up) -> Settings {
     let ports = if ephemeral { Ports::EPHEMERAL } else { in_file };
     let resources = given(file, "resources", &args.resources);
     let attributes = given(file, "attributes", &args.attributes);
-    per_agent(file, agents, &resources, &attributes);
+    let domains = given(file, "fault_domains", &args.fault_domain);
+    per_agent(file, agents, &resources, &attributes, &domains);
     Settings {
         data_dir: args.data_dir.clone().or_else(|| file.text("data_dir").map(PathBuf::from)),
         ephemeral,
@@ -137,6 +141,7 @@ fn read(file: &mut Reader<'_>, args: &args::Up) -> Settings {
         agents,
         resources,
         attributes,
+        fault_domains: fault_domains(file, &domains),
         ports,
         dns_domain: file.text("dns.domain").unwrap_or_else(|| "mesos".to_owned()),
         dns_upstreams: upstreams(file),
@@ -179,18 +184,40 @@ fn ports(file: &mut Reader<'_>, agents: u32) -> Ports {
 }
 
 /// Mistakes in what is given to each agent; the machine is not looked at yet.
-fn per_agent(file: &mut Reader<'_>, agents: u32, resources: &[String], attributes: &[String]) {
+fn per_agent(
+    file: &mut Reader<'_>,
+    agents: u32,
+    resources: &[String],
+    attributes: &[String],
+    domains: &[String],
+) {
     let any = resources::Machine { cpus: 1, mem_mib: 1, disk_mib: 1 };
     if let Err(error) = resources::divide(resources, any, agents as usize) {
         file.mistake("resources", error.to_string());
     }
-    if resources::attributes(attributes, agents as usize).is_none() {
-        let given = attributes.len();
-        file.mistake(
-            "attributes",
-            format!("given {given} times for {agents} agents; give them once or once per agent"),
-        );
+    for (key, list) in [("attributes", attributes), ("fault_domains", domains)] {
+        let given = list.len();
+        if resources::each(list, agents as usize).is_none() {
+            let problem = format!(
+                "given {given} times for {agents} agents; give them once or once per agent"
+            );
+            file.mistake(key, problem);
+        }
     }
+}
+
+fn fault_domains(file: &mut Reader<'_>, texts: &[String]) -> Vec<FaultDomain> {
+    let mut domains = Vec::new();
+    for text in texts {
+        match text.parse() {
+            Ok(domain) => domains.push(domain),
+            Err(error) => {
+                let error: karman_agent::DomainError = error;
+                file.mistake("fault_domains", error.to_string());
+            }
+        }
+    }
+    domains
 }
 
 fn upstreams(file: &mut Reader<'_>) -> Option<Vec<SocketAddr>> {

@@ -57,8 +57,8 @@ pub fn divide(
         .collect())
 }
 
-/// The attribute text of each agent.
-pub fn attributes(given: &[String], agents: usize) -> Option<Vec<Option<String>>> {
+/// What was given of something for each agent: once for all, or once for each.
+pub fn each<T: Clone>(given: &[T], agents: usize) -> Option<Vec<Option<T>>> {
     match given {
         [] => Some(vec![None; agents]),
         [one] => Some(vec![Some(one.clone()); agents]),

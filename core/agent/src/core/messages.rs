@@ -13,6 +13,7 @@ use crate::admit::{self, Machine, Plan, Refusal};
 use crate::lifecycle::{Event, StopCause};
 use crate::meta::{Line, Record, Write};
 use crate::session::Change;
+use crate::settings;
 use crate::updates::Acknowledged;
 
 impl Core {
@@ -50,6 +51,7 @@ impl Core {
             task: Some(entry.record.task.clone()),
             status: entry.updates.outstanding().cloned(),
             latest: entry.updates.latest().cloned(),
+            executor: None,
         };
         let heard = |entry: &&Entry| !entry.silent;
         Register {
@@ -62,7 +64,9 @@ impl Core {
                 .values()
                 .map(|framework| FrameworkInfo::clone(framework))
                 .collect(),
-            address: String::new(),
+            address: self.settings.ip.to_string(),
+            capabilities: settings::capabilities(),
+            held: Vec::new(),
         }
     }
 

@@ -3,6 +3,7 @@
 use std::fs;
 
 use karman_api::mesos::v1::TaskState;
+use karman_api::mesos::v1::agent_info::capability::Type;
 use karman_api::mesos::v1::task_status::Reason;
 use serde_json::json;
 
@@ -13,7 +14,12 @@ use crate::support::{eventually, eventually_async, runs};
 async fn a_task_is_launched_runs_and_is_killed() {
     let (mut cluster, register) = Cluster::start().await;
     assert!(register.tasks.is_empty());
-    assert_eq!(register.agent.unwrap().id, None);
+    assert_eq!(register.address, "127.0.0.1");
+    assert!(register.capabilities.iter().any(|it| it.r#type() == Type::AgentDraining));
+    let agent = register.agent.unwrap();
+    assert_eq!(agent.id, None);
+    let domain = agent.domain.unwrap().fault_domain.unwrap();
+    assert_eq!((domain.region.name.as_str(), domain.zone.name.as_str()), ("europe", "a"));
     cluster.launch(task("t", "echo $MESOS_TASK_ID $MESOS_FRAMEWORK_ID; sleep 1000")).await;
     assert_eq!(cluster.heard().await.state(), TaskState::TaskStarting);
     let running = cluster.heard().await;

@@ -113,6 +113,7 @@ impl Cluster {
             masters: vec![format!("http://{}", self.address)],
             resources: Some("cpus:4;mem:4096;disk:1000;ports:[31000-31099]".into()),
             attributes: Some("rack:r1".into()),
+            domain: Some("europe/a".parse().unwrap()),
             shim: shim(),
             version: "1.2.3",
         };

@@ -42,8 +42,16 @@ impl Ledger {
         register: session::Register,
         ip: IpAddr,
     ) {
-        let session::Register { agent, version, boot_id: _, tasks, frameworks, address: _ } =
-            register;
+        let session::Register {
+            agent,
+            version,
+            boot_id: _,
+            tasks,
+            frameworks,
+            address: _,
+            capabilities: _,
+            held: _,
+        } = register;
         match self.admit(now, session, agent, version, ip) {
             Ok(id) => self.resume(now, session, &id, tasks, frameworks),
             Err(refusal) => {
@@ -176,7 +184,7 @@ impl Ledger {
         self.effect(Effect::Tell { session, message: Box::new(Body::Registered(registered)) });
         let mut seen = BTreeSet::new();
         let mut dead = BTreeSet::new();
-        for session::AgentTask { framework_id, task, status, latest } in tasks {
+        for session::AgentTask { framework_id, task, status, latest, executor: _ } in tasks {
             let (Some(framework), Some(info)) = (framework_id, task) else { continue };
             let framework = FrameworkId::from(&framework);
             if !self.ensure_framework(now, &framework, &mut infos) {

@@ -201,7 +201,7 @@ impl Agent {
             boot_id: "b".into(),
             tasks,
             frameworks: vec![],
-            address: String::new(),
+            ..Default::default()
         };
         let mut client = SessionClient::connect(master.session.clone()).await.unwrap();
         let (outgoing, messages) = mpsc::channel(64);
@@ -250,6 +250,7 @@ impl Agent {
             task: Some(task),
             status: Some(status.clone()),
             latest: Some(status),
+            ..Default::default()
         }
     }
 }

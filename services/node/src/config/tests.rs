@@ -117,3 +117,20 @@ fn a_local_login_has_one_password() {
         &["auth: has both password and password_hash; keep one"],
     );
 }
+
+#[test]
+fn fault_domains_are_read_and_their_mistakes_told() {
+    let found = settings("agents: 2\nfault_domains: [europe/a, europe/b]\n", &args::Up::default());
+    let texts: Vec<String> = found.fault_domains.iter().map(ToString::to_string).collect();
+    assert_eq!(texts, ["europe/a", "europe/b"]);
+    let args =
+        args::Up { fault_domain: vec!["europe".into(), "x/y".into()], ..args::Up::default() };
+    mistakes(
+        "agents: 3\n",
+        &args,
+        &[
+            "fault_domains: given 2 times for 3 agents; give them once or once per agent",
+            "fault_domains: 'europe' is no fault domain; write it as region/zone, for example europe/a",
+        ],
+    );
+}

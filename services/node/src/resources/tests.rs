@@ -98,16 +98,16 @@ fn what_cannot_be_divided_says_what_to_do() {
 #[test]
 fn attributes_are_given_once_or_per_agent() {
     let text = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-    assert_eq!(attributes(&[], 2), Some(vec![None, None]));
+    assert_eq!(each::<String>(&[], 2), Some(vec![None, None]));
     assert_eq!(
-        attributes(&text(&["rack:a"]), 2),
+        each(&text(&["rack:a"]), 2),
         Some(vec![Some("rack:a".into()), Some("rack:a".into())])
     );
     assert_eq!(
-        attributes(&text(&["rack:a", "rack:b"]), 2),
+        each(&text(&["rack:a", "rack:b"]), 2),
         Some(vec![Some("rack:a".into()), Some("rack:b".into())])
     );
-    assert_eq!(attributes(&text(&["rack:a", "rack:b"]), 3), None);
+    assert_eq!(each(&text(&["rack:a", "rack:b"]), 3), None);
 }
 
 proptest! {

@@ -131,10 +131,12 @@ fn agents_configs(
         resources::divide(&settings.resources, machine::detect(data_dir.path()), count)?;
     // The settings were checked: they fit the number of agents.
     let attributes =
-        resources::attributes(&settings.attributes, count).unwrap_or_else(|| vec![None; count]);
+        resources::each(&settings.attributes, count).unwrap_or_else(|| vec![None; count]);
+    let domains =
+        resources::each(&settings.fault_domains, count).unwrap_or_else(|| vec![None; count]);
     let mut configs = Vec::new();
-    for (number, ((http, resources), attributes)) in
-        (1..).zip(listeners.into_iter().zip(resources).zip(attributes))
+    for (number, (((http, resources), attributes), domain)) in
+        (1..).zip(listeners.into_iter().zip(resources).zip(attributes).zip(domains))
     {
         let ip = ip(&http)?;
         configs.push(karman_agent::Config {
@@ -145,6 +147,7 @@ fn agents_configs(
             masters: vec![urls.session.clone()],
             resources,
             attributes,
+            domain,
             shim: shim.clone(),
             version: VERSION,
         });

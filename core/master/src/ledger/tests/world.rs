@@ -163,7 +163,7 @@ impl World {
             boot_id: "b".into(),
             tasks,
             frameworks,
-            address: String::new(),
+            ..Default::default()
         };
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         self.apply(Event::Register { session, register: Box::new(register), ip });
@@ -278,6 +278,7 @@ pub(in crate::ledger) fn has(
         task: Some(serde_json::from_value(task_info(agent, task, 1.0)).unwrap()),
         status: Some(status(task, state, true)),
         latest: Some(status(task, state, true)),
+        ..Default::default()
     }
 }
 
