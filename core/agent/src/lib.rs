@@ -13,6 +13,7 @@ pub mod checks;
 mod core;
 mod disk;
 mod domain;
+pub mod drain;
 mod driver;
 mod files;
 mod gc;

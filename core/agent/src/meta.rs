@@ -3,6 +3,7 @@
 //! ```text
 //! meta/boot_id
 //! meta/slaves/latest -> <agent id>
+//! meta/slaves/<agent id>/drain.json                         the order to drain
 //! meta/slaves/<agent id>/frameworks/<framework id>.json
 //! meta/slaves/<agent id>/runs/<container id>/task.json      what was launched
 //!                                           /updates.jsonl  what was reported
@@ -20,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use tracing::warn;
 
 use crate::disk;
+use crate::drain::Drain;
 use crate::shim::records::{RunDir, Stored};
 
 /// Updates of one task beyond this are rewritten without what is settled.
@@ -37,6 +39,13 @@ pub(crate) struct Record {
     pub(crate) sandbox: PathBuf,
     pub(crate) launched_ms: u64,
     pub(crate) task: TaskInfo,
+}
+
+impl Record {
+    /// A command runs as if under an executor of its own name.
+    pub(crate) fn executor_id(&self) -> &str {
+        &self.task.task_id.value
+    }
 }
 
 /// One line of `updates.jsonl`.
@@ -229,6 +238,34 @@ pub(crate) fn save_agent_id(work_dir: &Path, id: &str) -> io::Result<()> {
     fs::create_dir_all(slaves.join(id).join("runs"))?;
     relink(&slaves, id)?;
     disk::sync_dir(&slaves)
+}
+
+/// The next start registers as a new agent.
+pub(crate) fn forget_agent_id(work_dir: &Path) -> io::Result<()> {
+    let slaves = work_dir.join("meta/slaves");
+    remove(&slaves.join("latest"))?;
+    disk::sync_dir(&slaves)
+}
+
+/// The order to drain that this agent was under.
+pub(crate) fn load_drain(meta: &Path) -> io::Result<Option<Drain>> {
+    Ok(disk::read_json::<Stored<Drain>>(&meta.join("drain.json"))?.map(Stored::newest))
+}
+
+pub(crate) fn save_drain(meta: &Path, drain: Option<&Drain>) -> io::Result<()> {
+    let path = meta.join("drain.json");
+    match drain {
+        Some(drain) => disk::write_json(&path, &Stored::V1(drain)),
+        None => remove(&path).and_then(|()| disk::sync_dir(meta)),
+    }
+}
+
+/// That it is absent already is as wanted.
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// Points `latest` at `target`, at no time at nothing.

@@ -1,7 +1,8 @@
 //! The agent's side of the stream to the leading master.
 //!
 //! Task: one. Inputs: messages of the master, the agent's messages. Outputs:
-//! events. It reconnects for ever, to each configured master in turn.
+//! events. It reconnects for ever, to each configured master in turn, unless a
+//! master says that the agent is removed.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::transport::Endpoint;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use crate::core::Event;
 
@@ -64,6 +65,8 @@ enum Ended {
     Protocol,
     #[error("the master refuses this agent: {reason}")]
     Rejected { reason: String },
+    #[error("the master removed this agent for ever")]
+    Removed,
     #[error("the agent is stopping")]
     Stopping,
 }
@@ -71,6 +74,7 @@ enum Ended {
 /// Keeps a session for as long as it is polled.
 pub(crate) async fn run(masters: Vec<String>, events: mpsc::Sender<Event>) {
     let mut backoff = BACKOFF_MIN;
+    let mut refused = String::new();
     for master in masters.iter().cycle() {
         let mut registered = false;
         let ended = session(master, &events, &mut registered).await;
@@ -81,12 +85,16 @@ pub(crate) async fn run(masters: Vec<String>, events: mpsc::Sender<Event>) {
             debug!(master, error = karman_rt::chain(&ended), "no session");
         }
         if let Ended::Rejected { reason } = &ended {
-            warn!(master, reason, "agent refused");
+            // Said once: it is asked again until an operator does something.
+            if refused != *reason {
+                error!(master, reason, "the master refuses this agent");
+                refused.clone_from(reason);
+            }
             backoff = BACKOFF_MAX;
             let _stopping =
                 events.send(Event::Session(Change::Rejected { reason: reason.clone() })).await;
         }
-        if matches!(ended, Ended::Stopping)
+        if matches!(ended, Ended::Stopping | Ended::Removed)
             || events.send(Event::Session(Change::Lost)).await.is_err()
         {
             return;
@@ -134,6 +142,9 @@ async fn try_session(
         .await
         .map_err(|_| Ended::Silent)??
         .ok_or(Ended::Closed)?;
+    if let Some(body @ Body::Shutdown(_)) = answer.body {
+        return Err(removed(events, body).await);
+    }
     let RegisteredParts { agent_id, ping_timeout_ms } = answered(answer)?;
     *registered = true;
     info!(master, agent_id = agent_id.value, "registered");
@@ -160,6 +171,7 @@ async fn try_session(
                     AgentMessage { body: Some(agent_message::Body::Pong(Default::default())) };
                 outgoing.send(pong).await.map_err(|_| Ended::Closed)?;
             }
+            Some(body @ Body::Shutdown(_)) => return Err(removed(events, body).await),
             Some(body) => {
                 events
                     .send(Event::Session(Change::Message(Box::new(body))))
@@ -169,6 +181,14 @@ async fn try_session(
             // From a newer master: not for us.
             None => {}
         }
+    }
+}
+
+/// No master wants to hear of this agent again.
+async fn removed(events: &mpsc::Sender<Event>, body: Body) -> Ended {
+    match events.send(Event::Session(Change::Message(Box::new(body)))).await {
+        Ok(()) => Ended::Removed,
+        Err(_) => Ended::Stopping,
     }
 }
 

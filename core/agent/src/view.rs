@@ -6,6 +6,7 @@ use std::sync::Arc;
 use karman_api::mesos::v1::{CheckStatusInfo, FrameworkInfo, TaskState, TaskStatus};
 
 use crate::cgroup::Group;
+use crate::drain::Drain;
 use crate::meta::Record;
 
 /// One container.
@@ -34,6 +35,8 @@ pub(crate) struct Snapshot {
     pub(crate) containers: BTreeMap<String, Arc<View>>,
     /// Forgotten, oldest first.
     pub(crate) completed: VecDeque<Arc<View>>,
+    pub(crate) drain: Option<Drain>,
+    pub(crate) messages_dropped: u64,
 }
 
 impl View {

@@ -12,6 +12,7 @@ use crate::checks::{self, Checker};
 use crate::lifecycle::{self, Effect, Phase, StopCause};
 use crate::meta::{Line, Write};
 use crate::probe::{self, Kind, Surroundings};
+use crate::shim::records::Kill;
 
 /// Updates of one task after which its checkpoint may be worth a rewrite.
 const LINES_MAX: usize = 64;
@@ -50,9 +51,9 @@ impl Core {
         let mut reports = Vec::new();
         for effect in effects {
             match effect {
-                Effect::Kill { grace_ms } => {
+                Effect::Kill { grace_ms, cause } => {
                     entry.stop.cancel();
-                    todo.kills.push((entry.run.clone(), grace_ms));
+                    todo.kills.push((entry.run.clone(), Kill { grace_ms, cause }));
                 }
                 Effect::Report(report) => {
                     reports.push(status::of(&self.settings, entry, report, now_ms));

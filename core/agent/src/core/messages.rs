@@ -4,12 +4,17 @@ use std::sync::Arc;
 
 use karman_api::mesos::v1::{ExecutorInfo, FrameworkId, FrameworkInfo, KillPolicy, TaskInfo};
 use karman_api::session::master_message::Body;
-use karman_api::session::{Acknowledge, AgentTask, Kill, Launch, Register, ShutdownFramework};
+use karman_api::session::{
+    Acknowledge, AgentTask, Drain, ExecutorMessage, Kill, Launch, Register, Shutdown,
+    ShutdownExecutor, ShutdownFramework,
+};
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use super::entry::traits;
 use super::{Core, Entry, Membership, Todo};
 use crate::admit::{self, Machine, Plan, Refusal};
+use crate::drain;
 use crate::lifecycle::{Event, StopCause};
 use crate::meta::{Line, Record, Write};
 use crate::session::Change;
@@ -67,6 +72,7 @@ impl Core {
             address: self.settings.ip.to_string(),
             capabilities: settings::capabilities(),
             held: Vec::new(),
+            drain: self.drain.as_ref().map(|drain| drain.config),
         }
     }
 
@@ -92,13 +98,26 @@ impl Core {
             Body::ShutdownFramework(ShutdownFramework { framework_id: Some(framework) }) => {
                 self.shut_down(now_ms, &framework.value, todo);
             }
-            Body::Registered(_) | Body::Rejected(_) | Body::Ping(_) => {}
-            Body::Message(_)
+            Body::ShutdownExecutor(ShutdownExecutor {
+                framework_id: Some(framework),
+                executor_id: Some(executor),
+            }) => {
+                self.shut_down_executor(now_ms, &framework.value, &executor.value, todo);
+            }
+            Body::Message(ExecutorMessage {
+                framework_id: Some(framework),
+                executor_id: Some(executor),
+                data: _,
+            }) => self.drop_message(&framework.value, &executor.value),
+            Body::Drain(Drain { config }) => self.drain(now_ms, config, todo),
+            Body::Shutdown(Shutdown { reason }) => self.removed(now_ms, reason, todo),
+            Body::Resources(_) | Body::Registered(_) | Body::Rejected(_) | Body::Ping(_) => {}
+            Body::Launch(_)
+            | Body::Kill(_)
+            | Body::Acknowledge(_)
+            | Body::ShutdownFramework(_)
             | Body::ShutdownExecutor(_)
-            | Body::Resources(_)
-            | Body::Drain(_)
-            | Body::Shutdown(_) => warn!("a message of the master is not understood"),
-            Body::Launch(_) | Body::Kill(_) | Body::Acknowledge(_) | Body::ShutdownFramework(_) => {
+            | Body::Message(_) => {
                 warn!("a message of the master lacks an id");
             }
         }
@@ -160,7 +179,10 @@ impl Core {
             task,
         };
         let free = admit::countable(&self.settings.resources).saturating_sub(&self.used);
-        let planned = self.plan(&record, framework, executor, Some(&free));
+        let planned = match &self.drain {
+            Some(_) => Err(drain::Drain::refusal(traits(framework, None).partition_aware)),
+            None => self.plan(&record, framework, executor, Some(&free)),
+        };
         info!(framework_id, task_id, container_id, "launching");
         let run = self.settings.run_dir(&agent_id, &container_id);
         let group = self
@@ -244,18 +266,6 @@ impl Core {
 
     fn shut_down(&mut self, now_ms: u64, framework_id: &str, todo: &mut Todo) {
         info!(framework_id, "framework is gone; ending its tasks");
-        let ids: Vec<String> = self
-            .containers
-            .iter()
-            .filter(|(_, entry)| entry.record.framework_id == framework_id)
-            .map(|(id, _)| id.clone())
-            .collect();
-        for id in ids {
-            let Some(entry) = self.containers.get_mut(&id) else { continue };
-            entry.silent = true;
-            let stop = Event::Stop { cause: StopCause::Asked, grace_ms: entry.grace_ms() };
-            self.container(now_ms, &id, stop, todo);
-            self.settle(&id, todo);
-        }
+        self.silence(now_ms, |entry| entry.record.framework_id == framework_id, todo);
     }
 }

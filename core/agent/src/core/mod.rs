@@ -6,6 +6,7 @@
 
 mod apply;
 mod entry;
+mod leave;
 mod messages;
 mod perform;
 mod restore;
@@ -30,13 +31,14 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admit::Plan;
 use crate::checks;
+use crate::drain::Drain;
 use crate::driver::{Driver, Job};
 use crate::lifecycle;
 use crate::meta::Write;
 use crate::probe;
 use crate::session::Change;
 use crate::settings::Settings;
-use crate::shim::records::RunDir;
+use crate::shim::records::{Kill, RunDir};
 use crate::view::{Snapshot, View};
 
 /// Events that wait for the loop.
@@ -101,6 +103,9 @@ pub(crate) struct Core {
     completed: VecDeque<Arc<View>>,
     outgoing: Option<mpsc::Sender<AgentMessage>>,
     master: Option<String>,
+    drain: Option<Drain>,
+    /// Messages for executors, of which there is none that could read them.
+    messages_dropped: u64,
     membership: watch::Sender<Membership>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     /// What the restored state asks for, done first.
@@ -119,7 +124,11 @@ struct Todo {
     watches: Vec<Job>,
     /// Events that follow from what was found, not from anything new.
     events: Vec<Event>,
-    kills: Vec<(RunDir, u64)>,
+    kills: Vec<(RunDir, Kill)>,
+    /// The order to drain, or that there is none any more.
+    drain: Option<Option<Drain>>,
+    /// The master removed this agent: its id is void.
+    removed: Option<String>,
     /// Containers whose updates may be due.
     updated: BTreeSet<String>,
     /// Every container's may.
@@ -163,6 +172,8 @@ impl Core {
             completed: VecDeque::new(),
             outgoing: None,
             master: None,
+            drain: None,
+            messages_dropped: 0,
             membership,
             snapshot,
             restored: Todo::default(),
@@ -204,6 +215,8 @@ impl Core {
                 .map(|(id, entry)| (id.clone(), Arc::clone(&entry.view)))
                 .collect(),
             completed: self.completed.clone(),
+            drain: self.drain.clone(),
+            messages_dropped: self.messages_dropped,
         };
         self.snapshot.send_replace(Arc::new(snapshot));
     }

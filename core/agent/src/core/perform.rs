@@ -16,6 +16,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tracing::{error, warn};
 
 use super::{Core, Entry, Event, Membership, Todo};
+use crate::drain::Drain;
 use crate::driver::blocking;
 use crate::lifecycle::{self, Ended};
 use crate::meta::{self, Write};
@@ -36,11 +37,19 @@ impl Core {
             watches,
             events,
             kills,
+            drain,
+            removed,
             updated,
             all_updated,
         } = todo;
         if let Some(agent_id) = &registered {
             self.remember(agent_id).await;
+        }
+        if let Some(agent_id) = &removed {
+            self.forget_id(agent_id).await;
+        }
+        if let Some(drain) = drain {
+            self.save_drain(drain).await;
         }
         for (id, framework) in frameworks {
             self.save_framework(&id, framework).await;
@@ -66,7 +75,7 @@ impl Core {
         for event in events {
             self.later(event);
         }
-        let kills = kills.into_iter().map(|(run, grace_ms)| kill(run, grace_ms));
+        let kills = kills.into_iter().map(|(run, wanted)| kill(run, wanted));
         futures::stream::iter(kills).buffer_unordered(WRITERS).collect::<()>().await;
         self.deliver(updated.into_iter().collect(), all_updated);
         if let Some(agent_id) = registered {
@@ -86,6 +95,21 @@ impl Core {
         let (work_dir, id) = (self.settings.work_dir.clone(), agent_id.to_owned());
         if let Err(error) = blocking(move || meta::save_agent_id(&work_dir, &id)).await {
             error!(agent_id, error = error.to_string(), "cannot remember the id of this agent");
+        }
+    }
+
+    async fn forget_id(&self, agent_id: &str) {
+        let work_dir = self.settings.work_dir.clone();
+        if let Err(error) = blocking(move || meta::forget_agent_id(&work_dir)).await {
+            error!(agent_id, error = error.to_string(), "cannot forget the id of this agent");
+        }
+    }
+
+    async fn save_drain(&self, drain: Option<Drain>) {
+        let Some(agent_id) = &self.agent_id else { return };
+        let meta = self.settings.meta(agent_id);
+        if let Err(error) = blocking(move || meta::save_drain(&meta, drain.as_ref())).await {
+            error!(error = error.to_string(), "cannot write the checkpoint of the order to drain");
         }
     }
 
@@ -155,10 +179,10 @@ async fn write_all(writes: BTreeMap<PathBuf, (RunDir, Vec<Write>)>) -> BTreeMap<
 }
 
 /// Leaves word for the shim and wakes it. One that starts later finds it.
-async fn kill(run: RunDir, grace_ms: u64) {
+async fn kill(run: RunDir, wanted: Kill) {
     let path = run.path().to_owned();
     let done = blocking(move || {
-        disk::write_json(&run.kill(), &Stored::V1(Kill { grace_ms }))?;
+        disk::write_json(&run.kill(), &Stored::V1(wanted))?;
         let Ok(bytes) = fs::read(run.claim()) else { return Ok(()) };
         let Stored::V1(Claim { shim }) = serde_json::from_slice(&bytes)?;
         let Some(pid) = process::pid(shim.pid) else { return Ok(()) };

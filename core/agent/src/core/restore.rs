@@ -12,7 +12,8 @@ use tracing::{info, warn};
 
 use super::entry::traits;
 use super::{Core, Entry, Event};
-use crate::lifecycle::{self, Container, Ended, Goal, Phase};
+use crate::drain::Drain;
+use crate::lifecycle::{self, Container, Ended, Goal, Phase, StopCause};
 use crate::meta::{self, Found, Write};
 use crate::recover::{self, Action, Facts};
 use crate::settings::Settings;
@@ -24,6 +25,7 @@ pub(crate) struct Restored {
     pub(crate) agent_id: Option<String>,
     runs: Vec<(Found, Facts)>,
     frameworks: BTreeMap<String, FrameworkInfo>,
+    drain: Option<Drain>,
 }
 
 impl Restored {
@@ -32,6 +34,9 @@ impl Restored {
         let work_dir = &settings.work_dir;
         let mut restored = Self { agent_id: meta::load_agent_id(work_dir), ..Self::default() };
         let boot_id = meta::load_boot_id(work_dir)?;
+        if let Some(agent_id) = &restored.agent_id {
+            restored.drain = meta::load_drain(&settings.meta(agent_id))?;
+        }
         let same_boot = boot_id.as_ref().is_none_or(|boot_id| *boot_id == settings.boot_id);
         for folder in meta::agents(work_dir)? {
             restored.frameworks.extend(meta::load_frameworks(&folder)?);
@@ -60,7 +65,10 @@ fn facts(run: &RunDir, found: &Found, same_boot: bool) -> Facts {
         same_boot,
         reported: found.updates.last().map(|(status, _)| status.state()),
         acknowledged: found.updates.iter().all(|(_, acknowledged)| *acknowledged),
-        killed: run.kill().exists(),
+        killed: run
+            .kill()
+            .exists()
+            .then(|| record::<Kill>(&run.kill()).map_or(StopCause::Asked, |kill| kill.cause)),
         claimed: claim.is_some(),
         shim_exists: same_boot && claim.is_some_and(|claim| claim.shim.exists()),
         executed: run.running().exists(),
@@ -75,7 +83,8 @@ fn record<T: DeserializeOwned>(path: &std::path::Path) -> Option<T> {
 
 impl Core {
     pub(super) fn restore(&mut self, restored: Restored) {
-        let Restored { agent_id: _, runs, frameworks } = restored;
+        let Restored { agent_id: _, runs, frameworks, drain } = restored;
+        self.drain = drain;
         self.frameworks =
             frameworks.into_iter().map(|(id, framework)| (id, Arc::new(framework))).collect();
         let count = runs.len();
@@ -87,6 +96,9 @@ impl Core {
         for id in unused {
             self.frameworks.remove(&id);
         }
+        let mut todo = std::mem::take(&mut self.restored);
+        self.go_on_leaving(now_ms(), &mut todo);
+        self.restored = todo;
         if count > 0 {
             info!(tasks = count, "tasks of an earlier process of this agent found");
         }
@@ -153,7 +165,7 @@ fn resume(todo: &mut super::Todo, entry: &Entry, action: Action, goal: Goal) {
         container_id: container_id.clone(),
         event: lifecycle::Event::Ended(ended),
     };
-    if let Goal::Stop(_) = goal
+    if let Goal::Stop(cause) = goal
         && action == Action::Watch
     {
         // The earlier process may have ended between leaving word and waking
@@ -161,7 +173,7 @@ fn resume(todo: &mut super::Todo, entry: &Entry, action: Action, goal: Goal) {
         entry.stop.cancel();
         let grace_ms = record::<Kill>(&entry.run.kill())
             .map_or_else(|| entry.grace_ms(), |kill| kill.grace_ms);
-        todo.kills.push((entry.run.clone(), grace_ms));
+        todo.kills.push((entry.run.clone(), Kill { grace_ms, cause }));
     }
     match action {
         Action::Forget | Action::Deliver => {}

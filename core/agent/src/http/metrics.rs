@@ -57,6 +57,8 @@ pub(super) fn all(shared: &Shared) -> Map<String, Value> {
     put("slave/executors_running".into(), count(TaskState::TaskRunning));
     let frameworks = u32::try_from(snapshot.frameworks.len()).unwrap_or(u32::MAX);
     put("slave/frameworks_active".into(), f64::from(frameworks));
+    let dropped = u32::try_from(snapshot.messages_dropped).unwrap_or(u32::MAX);
+    put("slave/invalid_framework_messages".into(), f64::from(dropped));
     all
 }
 

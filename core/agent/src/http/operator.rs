@@ -16,6 +16,7 @@ use serde_json::Value;
 
 use super::error::Error;
 use super::{Shared, metrics, state, tasks};
+use crate::drain::Drain;
 use crate::driver::blocking;
 use crate::files::{self, READ_BYTES_MAX};
 use crate::view::View;
@@ -131,8 +132,18 @@ async fn answer(shared: &Shared, call: Call) -> Result<Option<agent::Response>, 
             ..blank(response::Type::GetTasks)
         },
         Type::GetAgent => {
-            let agent_info = Some(settings.agent_info(shared.snapshot().agent_id.as_deref()));
-            let get_agent = response::GetAgent { agent_info, ..response::GetAgent::default() };
+            let snapshot = shared.snapshot();
+            let drain = snapshot.drain.as_ref();
+            let since = |drain: &Drain| TimeInfo {
+                nanoseconds: i64::try_from(drain.since_ms)
+                    .unwrap_or(i64::MAX)
+                    .saturating_mul(1_000_000),
+            };
+            let get_agent = response::GetAgent {
+                agent_info: Some(settings.agent_info(snapshot.agent_id.as_deref())),
+                drain_config: drain.map(|drain| drain.config),
+                estimated_drain_start_time: drain.map(since),
+            };
             agent::Response { get_agent: Some(get_agent), ..blank(response::Type::GetAgent) }
         }
         _ => return Ok(None),

@@ -35,7 +35,7 @@ fn dump(shared: &Shared) -> Value {
         .collect();
     let full = |resources: &Resources| wire(&resources_to_wire(resources, Format::Refined));
     let used = used(&snapshot);
-    json!({
+    let mut state = json!({
         "version": settings.version,
         "start_time": seconds(settings.started_ms),
         "id": snapshot.agent_id.as_deref().unwrap_or_default(),
@@ -57,7 +57,22 @@ fn dump(shared: &Shared) -> Value {
         "flags": settings.flags(),
         "frameworks": frameworks(&snapshot, false),
         "completed_frameworks": frameworks(&snapshot, true),
-    })
+    });
+    let domain = settings.agent_info(None).domain.as_ref().map(wire);
+    let drain = snapshot.drain.as_ref();
+    for (name, value) in [
+        ("domain", domain),
+        ("drain_config", drain.map(|drain| wire(&drain.config))),
+        (
+            "estimated_drain_start_time_seconds",
+            drain.map(|drain| json!(seconds(drain.since_ms).floor())),
+        ),
+    ] {
+        if let (Some(value), Some(fields)) = (value, state.as_object_mut()) {
+            fields.insert(name.into(), value);
+        }
+    }
+    state
 }
 
 /// What the tasks that have not ended take.

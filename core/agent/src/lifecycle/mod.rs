@@ -7,6 +7,7 @@ mod report;
 
 use karman_api::mesos::v1::TaskState;
 use karman_api::mesos::v1::task_status::{Reason, Source};
+use serde::{Deserialize, Serialize};
 
 use crate::admit::Refusal;
 use crate::shim::records::Exit;
@@ -34,12 +35,18 @@ pub enum Goal {
 }
 
 /// Who wants it to stop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum StopCause {
     /// A KILL, or the end of the framework.
+    #[default]
     Asked,
     /// Its health check.
     Unhealthy,
+    /// The end of another task of its group.
+    Group,
+    /// The agent is being emptied, and will not come back if it is `gone`.
+    Draining { gone: bool },
 }
 
 /// What never changes about a container.
@@ -96,7 +103,7 @@ pub enum Effect {
     /// Tell the framework.
     Report(Report),
     /// Tell the shim.
-    Kill { grace_ms: u64 },
+    Kill { grace_ms: u64, cause: StopCause },
 }
 
 /// A change of state as the framework will see it.
@@ -153,22 +160,28 @@ impl Container {
         vec![Effect::Report(report)]
     }
 
-    /// The first cause counts; a later kill can only shorten the wait.
+    /// The first cause counts, save that draining counts more: all that ends
+    /// meanwhile is told so. A later kill can only shorten the wait.
     fn stop(&mut self, cause: StopCause, grace_ms: u64) -> Vec<Effect> {
-        let first = self.goal == Goal::Run;
-        if first {
-            self.goal = Goal::Stop(cause);
-        }
+        let (cause, news) = match self.goal {
+            Goal::Run => (cause, true),
+            Goal::Stop(first) => match cause {
+                StopCause::Draining { .. } => (cause, first != cause),
+                StopCause::Asked | StopCause::Unhealthy | StopCause::Group => (first, false),
+            },
+        };
+        self.goal = Goal::Stop(cause);
         let shorter = self.grace_ms.is_none_or(|earlier| grace_ms < earlier);
         let mut effects = Vec::new();
-        if shorter {
+        if shorter || news {
+            let grace_ms = self.grace_ms.map_or(grace_ms, |earlier| earlier.min(grace_ms));
             self.grace_ms = Some(grace_ms);
-            effects.push(Effect::Kill { grace_ms });
+            effects.push(Effect::Kill { grace_ms, cause });
         }
         if self.phase < Phase::Killing {
             self.phase = Phase::Killing;
             if self.traits.reports_killing {
-                effects.push(Effect::Report(report::killing()));
+                effects.push(Effect::Report(report::killing(cause)));
             }
         }
         effects

@@ -27,14 +27,21 @@ pub(super) fn running() -> Report {
     plain(TaskState::TaskRunning)
 }
 
-pub(super) fn killing() -> Report {
-    plain(TaskState::TaskKilling)
+pub(super) fn killing(by: StopCause) -> Report {
+    Report { reason: draining(by), ..plain(TaskState::TaskKilling) }
+}
+
+fn draining(by: StopCause) -> Option<Reason> {
+    match by {
+        StopCause::Draining { .. } => Some(Reason::AgentDraining),
+        StopCause::Asked | StopCause::Unhealthy | StopCause::Group => None,
+    }
 }
 
 pub(super) fn ended(traits: &Traits, goal: Goal, ended: Ended) -> Report {
     match ended {
         Ended::Recorded { exit, stderr_tail } => recorded(traits, goal, exit, &stderr_tail),
-        Ended::Unrecorded { reason } => unrecorded(goal, reason),
+        Ended::Unrecorded { reason } => unrecorded(traits, goal, reason),
         Ended::Refused(Refusal { state, reason, message }) => Report {
             source: Source::Agent,
             reason: Some(reason),
@@ -63,7 +70,7 @@ fn recorded(traits: &Traits, goal: Goal, exit: Exit, stderr_tail: &str) -> Repor
         };
     }
     if let Goal::Stop(cause_of_stop) = goal {
-        return killed(cause_of_stop, &cause);
+        return killed(traits, cause_of_stop, &cause);
     }
     match cause {
         Cause::Status(0) => plain(TaskState::TaskFinished),
@@ -73,13 +80,13 @@ fn recorded(traits: &Traits, goal: Goal, exit: Exit, stderr_tail: &str) -> Repor
         },
         Cause::NotStarted(reason) => launch_failed(reason),
         // A kill that this agent has forgotten; somebody did ask for it.
-        Cause::NeverStarted => killed(StopCause::Asked, &cause),
+        Cause::NeverStarted => killed(traits, StopCause::Asked, &cause),
     }
 }
 
-fn unrecorded(goal: Goal, reason: String) -> Report {
+fn unrecorded(traits: &Traits, goal: Goal, reason: String) -> Report {
     match goal {
-        Goal::Stop(cause) => killed(cause, &Cause::NeverStarted),
+        Goal::Stop(cause) => killed(traits, cause, &Cause::NeverStarted),
         Goal::Run => launch_failed(reason),
     }
 }
@@ -93,20 +100,30 @@ fn launch_failed(reason: String) -> Report {
     }
 }
 
-fn killed(by: StopCause, cause: &Cause) -> Report {
+fn killed(traits: &Traits, by: StopCause, cause: &Cause) -> Report {
     let healthy = (by == StopCause::Unhealthy).then_some(false);
-    let message = match by {
-        StopCause::Unhealthy => {
-            format!("Killed because its health check failed; {}", describe(cause))
+    let because = match by {
+        StopCause::Asked => "",
+        StopCause::Unhealthy => "Killed because its health check failed; ",
+        StopCause::Group => "Killed because another task of its group ended; ",
+        StopCause::Draining { .. } => "Killed because the agent is drained; ",
+    };
+    let state = match by {
+        StopCause::Draining { gone: true } if traits.partition_aware => {
+            TaskState::TaskGoneByOperator
         }
-        StopCause::Asked => describe(cause),
+        StopCause::Draining { gone: true } => TaskState::TaskLost,
+        StopCause::Draining { gone: false }
+        | StopCause::Asked
+        | StopCause::Unhealthy
+        | StopCause::Group => TaskState::TaskKilled,
     };
     let never_started = matches!(cause, Cause::NeverStarted | Cause::NotStarted(_));
     Report {
-        reason: never_started.then_some(Reason::TaskKilledDuringLaunch),
-        message: Some(message),
+        reason: draining(by).or(never_started.then_some(Reason::TaskKilledDuringLaunch)),
+        message: Some(format!("{because}{}", describe(cause))),
         healthy,
-        ..plain(TaskState::TaskKilled)
+        ..plain(state)
     }
 }
 

@@ -28,7 +28,7 @@ fn stop(grace_ms: u64) -> Event {
 
 fn line(effect: &Effect) -> String {
     match effect {
-        Effect::Kill { grace_ms } => format!("kill within {grace_ms} ms"),
+        Effect::Kill { grace_ms, cause } => format!("kill within {grace_ms} ms: {cause:?}"),
         Effect::Report(report) => {
             let Report { state, source, reason, message, healthy, limitation_memory_bytes } =
                 report;
@@ -110,9 +110,9 @@ fn a_kill_is_reported_once_and_only_shortened() {
         expect![[r#"
             TASK_STARTING by SOURCE_EXECUTOR
             TASK_RUNNING by SOURCE_EXECUTOR
-            kill within 3000 ms
+            kill within 3000 ms: Asked
             TASK_KILLING by SOURCE_EXECUTOR
-            kill within 10 ms
+            kill within 10 ms: Asked
             TASK_KILLED by SOURCE_EXECUTOR, "Command terminated with signal Terminated""#]],
     );
     check_with(
@@ -120,7 +120,7 @@ fn a_kill_is_reported_once_and_only_shortened() {
         vec![Event::Prepared, stop(3000), Event::Started, ended(exit(Cause::NeverStarted))],
         &expect![[r#"
             TASK_STARTING by SOURCE_EXECUTOR
-            kill within 3000 ms
+            kill within 3000 ms: Asked
             TASK_KILLED by SOURCE_EXECUTOR, REASON_TASK_KILLED_DURING_LAUNCH, "Killed before the command was started""#]],
     );
 }
@@ -131,7 +131,7 @@ fn a_task_that_ends_by_itself_while_being_killed_is_killed() {
         vec![Event::Started, stop(3000), ended(exit(Cause::Status(0)))],
         expect![[r#"
             TASK_RUNNING by SOURCE_EXECUTOR
-            kill within 3000 ms
+            kill within 3000 ms: Asked
             TASK_KILLING by SOURCE_EXECUTOR
             TASK_KILLED by SOURCE_EXECUTOR, "Command exited with status 0""#]],
     );
@@ -147,7 +147,7 @@ fn an_unhealthy_task_says_so() {
         ],
         expect![[r#"
             TASK_RUNNING by SOURCE_EXECUTOR
-            kill within 1 ms
+            kill within 1 ms: Unhealthy
             TASK_KILLING by SOURCE_EXECUTOR
             TASK_KILLED by SOURCE_EXECUTOR, healthy false, "Killed because its health check failed; Command terminated with signal Killed""#]],
     );
@@ -199,10 +199,66 @@ fn a_lost_shim_is_a_failure_unless_a_kill_was_wanted() {
     check(
         vec![stop(1), lost()],
         expect![[r#"
-            kill within 1 ms
+            kill within 1 ms: Asked
             TASK_KILLING by SOURCE_EXECUTOR
             TASK_KILLED by SOURCE_EXECUTOR, REASON_TASK_KILLED_DURING_LAUNCH, "Killed before the command was started""#]],
     );
+}
+
+fn drain(gone: bool, grace_ms: u64) -> Event {
+    Event::Stop { cause: StopCause::Draining { gone }, grace_ms }
+}
+
+#[test]
+fn draining_is_told_whatever_else_was_asked_for() {
+    check(
+        vec![Event::Started, drain(false, 5), ended(exit(Cause::Signal(15)))],
+        expect![[r#"
+            TASK_RUNNING by SOURCE_EXECUTOR
+            kill within 5 ms: Draining { gone: false }
+            TASK_KILLING by SOURCE_EXECUTOR, REASON_AGENT_DRAINING
+            TASK_KILLED by SOURCE_EXECUTOR, REASON_AGENT_DRAINING, "Killed because the agent is drained; Command terminated with signal Terminated""#]],
+    );
+    check(
+        vec![stop(3), drain(true, 5), stop(9), ended(exit(Cause::NeverStarted))],
+        expect![[r#"
+            kill within 3 ms: Asked
+            TASK_KILLING by SOURCE_EXECUTOR
+            kill within 3 ms: Draining { gone: true }
+            TASK_GONE_BY_OPERATOR by SOURCE_EXECUTOR, REASON_AGENT_DRAINING, "Killed because the agent is drained; Killed before the command was started""#]],
+    );
+    check_with(
+        Traits { partition_aware: false, reports_killing: false, ..traits() },
+        vec![drain(true, 5), drain(true, 5), ended(exit(Cause::Status(0)))],
+        &expect![[r#"
+            kill within 5 ms: Draining { gone: true }
+            TASK_LOST by SOURCE_EXECUTOR, REASON_AGENT_DRAINING, "Killed because the agent is drained; Command exited with status 0""#]],
+    );
+}
+
+#[test]
+fn a_task_of_a_group_does_not_outlive_it() {
+    check(
+        vec![
+            Event::Started,
+            Event::Stop { cause: StopCause::Group, grace_ms: 7 },
+            ended(exit(Cause::Signal(15))),
+        ],
+        expect![[r#"
+            TASK_RUNNING by SOURCE_EXECUTOR
+            kill within 7 ms: Group
+            TASK_KILLING by SOURCE_EXECUTOR
+            TASK_KILLED by SOURCE_EXECUTOR, "Killed because another task of its group ended; Command terminated with signal Terminated""#]],
+    );
+}
+
+fn any_cause() -> impl Strategy<Value = StopCause> {
+    prop_oneof![
+        Just(StopCause::Asked),
+        Just(StopCause::Unhealthy),
+        Just(StopCause::Group),
+        any::<bool>().prop_map(|gone| StopCause::Draining { gone }),
+    ]
 }
 
 fn any_event() -> impl Strategy<Value = Event> {
@@ -215,10 +271,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         Just(Event::Prepared),
         Just(Event::Started),
-        (any::<bool>(), 0u64..9).prop_map(|(asked, grace_ms)| Event::Stop {
-            cause: if asked { StopCause::Asked } else { StopCause::Unhealthy },
-            grace_ms
-        }),
+        (any_cause(), 0u64..9).prop_map(|(cause, grace_ms)| Event::Stop { cause, grace_ms }),
         (cause, any::<bool>(), any::<bool>()).prop_map(|(cause, out_of_memory, out_of_time)| {
             ended(Exit { out_of_memory, out_of_time, ..exit(cause) })
         }),

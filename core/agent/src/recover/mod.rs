@@ -16,8 +16,8 @@ pub struct Facts {
     pub reported: Option<TaskState>,
     /// Whether every report was acknowledged.
     pub acknowledged: bool,
-    /// A kill was asked for.
-    pub killed: bool,
+    /// A kill was asked for, and why.
+    pub killed: Option<StopCause>,
     /// A shim has taken it on.
     pub claimed: bool,
     /// That shim exists.
@@ -51,14 +51,14 @@ pub enum Action {
 pub fn recover(facts: Facts) -> (Action, Phase, Goal) {
     let Facts { same_boot, reported, acknowledged, killed, claimed, shim_exists, executed, exit } =
         facts;
-    let goal = if killed { Goal::Stop(StopCause::Asked) } else { Goal::Run };
+    let goal = killed.map_or(Goal::Run, Goal::Stop);
     if reported.is_some_and(is_terminal) {
         let action = if acknowledged { Action::Forget } else { Action::Deliver };
         return (action, Phase::Terminal, goal);
     }
     let phase = match reported {
         None => Phase::Staging,
-        Some(_) if killed => Phase::Killing,
+        Some(_) if killed.is_some() => Phase::Killing,
         Some(TaskState::TaskRunning) => Phase::Running,
         Some(TaskState::TaskKilling) => Phase::Killing,
         Some(_) => Phase::Starting,

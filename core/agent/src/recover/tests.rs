@@ -19,7 +19,7 @@ fn running() -> Facts {
         same_boot: true,
         reported: Some(TaskState::TaskRunning),
         acknowledged: true,
-        killed: false,
+        killed: None,
         claimed: true,
         shim_exists: true,
         executed: true,
@@ -34,7 +34,12 @@ fn each_find_has_one_answer() {
         Facts { reported: None, claimed: false, shim_exists: false, executed: false, ..running() };
     for (name, facts, action, phase) in [
         ("runs", running(), Action::Watch, Phase::Running),
-        ("is being killed", Facts { killed: true, ..running() }, Action::Watch, Phase::Killing),
+        (
+            "is being killed",
+            Facts { killed: Some(StopCause::Asked), ..running() },
+            Action::Watch,
+            Phase::Killing,
+        ),
         (
             "ended meanwhile",
             Facts { exit: Some(exit()), ..running() },
@@ -93,13 +98,14 @@ fn each_find_has_one_answer() {
 proptest! {
     #[test]
     fn nothing_that_may_run_is_launched_again(
-        same_boot: bool, acknowledged: bool, killed: bool, claimed: bool, shim_exists: bool, executed: bool, ended: bool,
+        same_boot: bool, acknowledged: bool, killed in prop::option::of(Just(StopCause::Group)), claimed: bool, shim_exists: bool, executed: bool, ended: bool,
         reported in prop::option::of(0i32..14),
     ) {
         let reported = reported.and_then(|state| TaskState::try_from(state).ok());
         let exit = ended.then(exit);
         let facts = Facts { same_boot, reported, acknowledged, killed, claimed, shim_exists, executed, exit };
-        let (action, phase, _) = recover(facts);
+        let (action, phase, goal) = recover(facts);
+        prop_assert_eq!(goal, killed.map_or(Goal::Run, Goal::Stop));
         if action == Action::Launch {
             prop_assert!(!claimed && !shim_exists && !executed && !ended && same_boot);
         }

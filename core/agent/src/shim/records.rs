@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::cgroup::{Group, Limits};
+use crate::lifecycle::StopCause;
 use crate::process::Identity;
 
 /// The names of the files.
@@ -81,6 +82,9 @@ pub struct Running {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kill {
     pub grace_ms: u64,
+    /// For the agent, should it be restarted before the end.
+    #[serde(default)]
+    pub cause: StopCause,
 }
 
 /// How the task ended.

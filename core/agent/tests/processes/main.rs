@@ -4,6 +4,7 @@
 
 mod agent;
 mod files;
+mod leave;
 mod master;
 mod shim;
 mod support;

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use karman_agent::cgroup::{Hierarchy, Limits};
+use karman_agent::lifecycle::StopCause;
 use karman_agent::shim::records::{Cause, Claim, Exit, Kill, Launch, RunDir, Running, Stored};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
@@ -74,8 +75,11 @@ impl Run {
     }
 
     fn kill(&self, grace_ms: u64) {
-        fs::write(self.dir.kill(), serde_json::to_vec(&Stored::V1(Kill { grace_ms })).unwrap())
-            .unwrap();
+        fs::write(
+            self.dir.kill(),
+            serde_json::to_vec(&Stored::V1(Kill { grace_ms, cause: StopCause::Asked })).unwrap(),
+        )
+        .unwrap();
         let claim: Claim = read(&self.dir.claim()).unwrap();
         assert!(Command::new("kill").arg(claim.shim.pid.to_string()).status().unwrap().success());
     }
@@ -144,8 +148,11 @@ fn a_kill_waits_for_the_grace_period_and_no_longer() {
 #[test]
 fn a_kill_from_before_the_start_prevents_it() {
     let run = Run::new("echo started");
-    fs::write(run.dir.kill(), serde_json::to_vec(&Stored::V1(Kill { grace_ms: 0 })).unwrap())
-        .unwrap();
+    fs::write(
+        run.dir.kill(),
+        serde_json::to_vec(&Stored::V1(Kill { grace_ms: 0, cause: StopCause::Asked })).unwrap(),
+    )
+    .unwrap();
     assert_eq!(run.run().cause, Cause::NeverStarted);
 }
 

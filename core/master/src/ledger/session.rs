@@ -51,6 +51,7 @@ impl Ledger {
             address: _,
             capabilities: _,
             held: _,
+            drain: _,
         } = register;
         match self.admit(now, session, agent, version, ip) {
             Ok(id) => self.resume(now, session, &id, tasks, frameworks),
