@@ -58,3 +58,17 @@ pub(crate) fn binaries(profile: Profile) -> Result<PathBuf> {
     process::run(&mut build)?;
     Ok(target().join(folder))
 }
+
+/// Builds a program of the workspace for measurements; the path of it.
+pub(crate) fn program(package: &str, name: &str) -> Result<PathBuf> {
+    process::run(cargo().args([
+        "build",
+        "--locked",
+        "--release",
+        "--package",
+        package,
+        "--bin",
+        name,
+    ]))?;
+    Ok(target().join("release").join(name))
+}

@@ -34,9 +34,9 @@ pub(crate) fn run(options: Options) -> Result<()> {
         datacenter.stop()?;
     }
     rows.push(Row {
-        name: "start_to_ready_ms",
+        name: "start_to_ready_ms".to_owned(),
         value: submit::percentile(&mut starts, 50),
-        unit: "ms",
+        unit: "ms".to_owned(),
         peer: None,
         target: Some(READY_TARGET_MS),
     });
@@ -48,15 +48,21 @@ pub(crate) fn run(options: Options) -> Result<()> {
     let mut took = submit::measure(&datacenter, SUBMISSIONS)?;
     let (floor_p50, floor_p99) = floor::spawn_ms(u32::try_from(SUBMISSIONS)?)?;
     rows.extend(submissions(&mut took, floor_p50, floor_p99));
-    rows.push(Row { name: "idle_rss_mib", value: rss_mib, unit: "MiB", peer: None, target: None });
+    rows.push(Row {
+        name: "idle_rss_mib".to_owned(),
+        value: rss_mib,
+        unit: "MiB".to_owned(),
+        peer: None,
+        target: None,
+    });
     say(&format!("launching {LAUNCHES} tasks"));
     let rate = launches::per_s(&datacenter, usize::try_from(LAUNCHES)?)?;
     let bare = floor::processes_per_s(LAUNCHES)?;
     rows.push(Row {
-        name: "launches_per_s",
+        name: "launches_per_s".to_owned(),
         value: rate,
-        unit: "tasks/s",
-        peer: Some(Peer { name: "fork+exec+wait of sh", value: bare }),
+        unit: "tasks/s".to_owned(),
+        peer: Some(Peer { name: "fork+exec+wait of sh".to_owned(), value: bare }),
         target: None,
     });
     datacenter.stop()?;
@@ -64,11 +70,11 @@ pub(crate) fn run(options: Options) -> Result<()> {
 }
 
 fn submissions(took: &mut [Duration], floor_p50: f64, floor_p99: f64) -> [Row; 2] {
-    let row = |name, value, floor| Row {
-        name,
+    let row = |name: &str, value, floor| Row {
+        name: name.to_owned(),
         value,
-        unit: "ms",
-        peer: Some(Peer { name: "fork+exec of sh", value: floor }),
+        unit: "ms".to_owned(),
+        peer: Some(Peer { name: "fork+exec of sh".to_owned(), value: floor }),
         target: None,
     };
     [

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: measurements, always of release binaries.
 
+mod core;
 mod first_run;
 mod floor;
 mod launches;
@@ -12,10 +13,13 @@ use clap::Subcommand;
 pub(crate) enum Command {
     /// Start, submit, launch, and memory at rest
     FirstRun(report::Options),
+    /// The resource core: allocation, failover, launches, reads, memory; agents are emulated
+    Core(core::Options),
 }
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::FirstRun(options) => first_run::run(options),
+        Command::Core(options) => core::run(&options),
     }
 }

@@ -33,9 +33,9 @@ pub(crate) enum Form {
 /// One number.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Row {
-    pub name: &'static str,
+    pub name: String,
     pub value: f64,
-    pub unit: &'static str,
+    pub unit: String,
     /// What something else needs for the same on this machine, measured in the same run.
     pub peer: Option<Peer>,
     /// What was promised.
@@ -44,7 +44,7 @@ pub(crate) struct Row {
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Peer {
-    pub name: &'static str,
+    pub name: String,
     pub value: f64,
 }
 
@@ -70,7 +70,7 @@ pub(crate) fn lines(rows: &[Row]) -> String {
                 "value": rounded(row.value),
                 "unit": row.unit,
                 "peer": row.peer.as_ref().map(|peer| rounded(peer.value)),
-                "peer_name": row.peer.as_ref().map(|peer| peer.name),
+                "peer_name": row.peer.as_ref().map(|peer| &peer.name),
                 "target": row.target,
             });
             format!("{document}\n")
@@ -85,9 +85,9 @@ pub(crate) fn table(rows: &[Row]) -> String {
         let peer = row.peer.as_ref().map(|peer| format!("{} ({})", rounded(peer.value), peer.name));
         let target = row.target.map(|target| rounded(target).to_string());
         cells.push([
-            row.name.to_owned(),
+            row.name.clone(),
             rounded(row.value).to_string(),
-            row.unit.to_owned(),
+            row.unit.clone(),
             peer.unwrap_or_default(),
             target.unwrap_or_default(),
         ]);

@@ -5,17 +5,17 @@ use super::*;
 fn rows() -> Vec<Row> {
     vec![
         Row {
-            name: "start_to_ready_ms",
+            name: "start_to_ready_ms".to_owned(),
             value: 123.456,
-            unit: "ms",
+            unit: "ms".to_owned(),
             peer: None,
             target: Some(2000.0),
         },
         Row {
-            name: "launches_per_s",
+            name: "launches_per_s".to_owned(),
             value: 987.654,
-            unit: "tasks/s",
-            peer: Some(Peer { name: "fork+exec+wait of sh", value: 1234.0 }),
+            unit: "tasks/s".to_owned(),
+            peer: Some(Peer { name: "fork+exec+wait of sh".to_owned(), value: 1234.0 }),
             target: None,
         },
     ]

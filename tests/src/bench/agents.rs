@@ -1,0 +1,138 @@
+//! Emulated agents: real sessions with a real master, and no processes behind
+//! them. Every task that they are told to launch runs at once.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use anyhow::{Context as _, Result};
+use karman_api::mesos::v1::TaskState;
+use karman_api::session::session_client::SessionClient;
+use karman_api::session::{
+    AgentMessage, Launch, MasterMessage, Pong, Register, StatusUpdate, agent_message,
+    master_message,
+};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::shape;
+
+/// A connection carries at most so many sessions at a time.
+const SESSIONS_PER_CONNECTION: usize = 150;
+/// Registrations that are under way at a time.
+const DIALS: usize = 64;
+const OUTGOING: usize = 4096;
+const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Agents that live until this is dropped.
+pub(crate) struct Agents {
+    running: tokio::task::JoinSet<()>,
+}
+
+impl Agents {
+    /// Registers one agent for each of `registers` and returns when all are in.
+    pub(crate) async fn start(
+        session: &str,
+        registers: impl Iterator<Item = Register>,
+    ) -> Result<Self> {
+        let mut running = tokio::task::JoinSet::new();
+        let (admitted, mut arrivals) = mpsc::channel::<Result<()>>(DIALS);
+        let (mut channel, mut begun, mut done) = (None, 0_usize, 0_usize);
+        for register in registers {
+            if begun.is_multiple_of(SESSIONS_PER_CONNECTION) {
+                channel = Some(connect(session).await?);
+            }
+            let client = channel.clone().context("no connection")?;
+            begun += 1;
+            let admitted = admitted.clone();
+            running.spawn(async move {
+                match open(client, register).await {
+                    Ok((agent, outgoing, incoming)) => {
+                        let _gone = admitted.send(Ok(())).await;
+                        live(agent, outgoing, incoming).await;
+                    }
+                    Err(error) => {
+                        let _gone = admitted.send(Err(error)).await;
+                    }
+                }
+            });
+            while begun - done >= DIALS {
+                arrivals.recv().await.context("no agent left")??;
+                done += 1;
+            }
+        }
+        while done < begun {
+            arrivals.recv().await.context("no agent left")??;
+            done += 1;
+        }
+        Ok(Self { running })
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.running.len()
+    }
+}
+
+async fn connect(session: &str) -> Result<SessionClient<Channel>> {
+    let channel = Endpoint::from_shared(session.to_owned())?.tcp_nodelay(true).connect().await?;
+    Ok(SessionClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
+}
+
+type Session = (String, mpsc::Sender<AgentMessage>, Streaming<MasterMessage>);
+
+async fn open(mut client: SessionClient<Channel>, register: Register) -> Result<Session> {
+    let (outgoing, messages) = mpsc::channel(OUTGOING);
+    let body = Some(agent_message::Body::Register(register));
+    outgoing.send(AgentMessage { body }).await?;
+    let mut incoming = client.open(ReceiverStream::new(messages)).await?.into_inner();
+    let first = incoming.message().await?.and_then(|message| message.body);
+    let Some(master_message::Body::Registered(registered)) = first else {
+        anyhow::bail!("the master refuses an agent: {first:?}");
+    };
+    let agent = registered.agent_id.context("the master gives no id")?.value;
+    Ok((agent, outgoing, incoming))
+}
+
+/// Does what the master says for as long as the session lasts.
+async fn live(
+    agent: String,
+    outgoing: mpsc::Sender<AgentMessage>,
+    mut incoming: Streaming<MasterMessage>,
+) {
+    while let Ok(Some(MasterMessage { body: Some(body) })) = incoming.message().await {
+        let answers = match body {
+            master_message::Body::Launch(launch) => launched(&agent, launch),
+            master_message::Body::Ping(_) => vec![agent_message::Body::Pong(Pong {})],
+            _ignored => Vec::new(),
+        };
+        for body in answers {
+            if outgoing.send(AgentMessage { body: Some(body) }).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn launched(agent: &str, launch: Launch) -> Vec<agent_message::Body> {
+    let framework_id = launch.framework.and_then(|framework| framework.id);
+    launch
+        .tasks
+        .iter()
+        .map(|task| {
+            let mut status = shape::status(agent, &task.task_id, TaskState::TaskRunning);
+            status.uuid = Some(uuid().into());
+            agent_message::Body::Status(StatusUpdate {
+                framework_id: framework_id.clone(),
+                status: Some(status),
+                latest: None,
+            })
+        })
+        .collect()
+}
+
+/// Different for every status; nothing here must be hard to guess.
+fn uuid() -> Vec<u8> {
+    static MADE: AtomicUsize = AtomicUsize::new(0);
+    let number = MADE.fetch_add(1, Ordering::Relaxed) as u128;
+    number.to_be_bytes().to_vec()
+}

@@ -1,0 +1,66 @@
+//! Measures the resource core: the allocator and the ledger as functions, the
+//! master as a process with emulated agents and a framework on its HTTP API.
+//! `cargo xtask bench core` builds and runs this; each line it prints is a row.
+
+mod agents;
+mod failover;
+mod launches;
+mod master;
+mod memory;
+mod row;
+mod scheduler;
+mod shape;
+mod state;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+
+/// Memory is measured, so it is managed as in the real binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+type Part = fn() -> Result<()>;
+
+/// The parts, in the order in which they run.
+const PARTS: &[(&str, Part)] = &[
+    ("failover", failover::run),
+    ("launches", launches::run),
+    ("state", state::run),
+    ("memory", memory::run),
+];
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let result = match args.first().map(String::as_str) {
+        Some(master::ROLE) => master::serve(args.get(1).map(String::as_str)),
+        _parts => parts(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            row::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the named parts, or all.
+fn parts(wanted: &[String]) -> Result<()> {
+    if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
+        let known: Vec<_> = PARTS.iter().map(|(part, _)| *part).collect();
+        anyhow::bail!("there is no part '{unknown}'; the parts are {}", known.join(", "));
+    }
+    for (name, run) in PARTS {
+        if wanted.is_empty() || wanted.iter().any(|part| part == name) {
+            row::say(&format!("measuring {name}"));
+            run()?;
+        }
+    }
+    Ok(())
+}
+
+/// The runtime of one part; its threads end with it.
+fn runtime() -> Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
+}

@@ -1,0 +1,101 @@
+//! Reading everything while others write: `/state` of a large cluster, and what
+//! writers notice of it.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use futures::StreamExt as _;
+use karman_api::codec::Codec;
+use tokio::time::timeout;
+
+use crate::agents::Agents;
+use crate::launches::Launcher;
+use crate::master::Master;
+use crate::row::{Row, ms, percentile, say};
+use crate::scheduler::Scheduler;
+use crate::shape;
+
+const AGENTS: usize = 20_000;
+const TASKS_PER_AGENT: usize = 20;
+const FRAMEWORKS: usize = 5;
+const READS: usize = 10;
+/// Tasks that are launched while nobody reads, and again while somebody does.
+const LAUNCHES: usize = 10_000;
+const TARGET_MS: f64 = 300.0;
+/// Mesos 1.7, with 200,000 running and 200,000 completed tasks.
+const PEER: (&str, f64) = ("Mesos 1.7, published", 3_200.0);
+const SILENCE_MAX: Duration = Duration::from_secs(30);
+
+pub(crate) fn run() -> Result<()> {
+    super::runtime()?.block_on(measure())
+}
+
+async fn measure() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let master = Master::start(folder.path())?;
+    let frameworks: Vec<_> = (0..FRAMEWORKS)
+        .map(|at| shape::framework(Some(&format!("framework-{at}")), "state"))
+        .collect();
+    let registers = (0..AGENTS).map(|at| shape::register(at, TASKS_PER_AGENT, &frameworks));
+    let agents = Agents::start(&master.session, registers).await?;
+    say(&format!("{} agents are in", agents.len()));
+    let mut writer =
+        Scheduler::subscribe(master.http, Codec::Protobuf, shape::framework(None, "writer"))
+            .await?;
+    let mut launcher = Launcher::new(&writer, 2 * LAUNCHES).await?;
+
+    until(&mut writer, &mut launcher, LAUNCHES).await?;
+    let mut alone = launcher.take_latencies();
+    let readers = tokio::spawn(read(master.url("/state"), master.url("/state-summary")));
+    until(&mut writer, &mut launcher, 2 * LAUNCHES).await?;
+    let mut disturbed = launcher.take_latencies();
+    let (mut states, mut summaries, bytes) = readers.await??;
+
+    let median = ms(percentile(&mut states, 50));
+    Row::new("state_20k_agents_400k_tasks_ms", median, "ms")
+        .peer(PEER.0, PEER.1)
+        .target(TARGET_MS)
+        .print();
+    let slowest = ms(percentile(&mut states, 100));
+    Row::new("state_20k_agents_400k_tasks_max_ms", slowest, "ms").print();
+    Row::new("state_20k_agents_400k_tasks_mib", bytes as f64 / 1_048_576.0, "MiB").print();
+    let median = ms(percentile(&mut summaries, 50));
+    Row::new("state_summary_20k_agents_400k_tasks_ms", median, "ms").print();
+    Row::new("accept_p99_ms", ms(percentile(&mut alone, 99)), "ms").print();
+    let p99 = ms(percentile(&mut disturbed, 99));
+    Row::new("accept_p99_while_state_is_read_ms", p99, "ms").print();
+    Ok(())
+}
+
+async fn until(writer: &mut Scheduler, launcher: &mut Launcher, running: usize) -> Result<()> {
+    while launcher.running < running {
+        let event = timeout(SILENCE_MAX, writer.events.recv())
+            .await
+            .with_context(|| format!("silence after {} tasks", launcher.running))?
+            .context("the stream ended")?;
+        launcher.handle(event).await?;
+    }
+    Ok(())
+}
+
+/// Reads both again and again; the times of each, and the size of the first.
+async fn read(state: String, summary: String) -> Result<(Vec<Duration>, Vec<Duration>, usize)> {
+    let (mut states, mut summaries, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..READS {
+        let (took, length) = fetch(&state).await?;
+        states.push(took);
+        bytes = length;
+        summaries.push(fetch(&summary).await?.0);
+    }
+    Ok((states, summaries, bytes))
+}
+
+async fn fetch(url: &str) -> Result<(Duration, usize)> {
+    let begun = Instant::now();
+    let mut body = reqwest::get(url).await?.error_for_status()?.bytes_stream();
+    let mut length = 0;
+    while let Some(chunk) = body.next().await {
+        length += chunk?.len();
+    }
+    Ok((begun.elapsed(), length))
+}
