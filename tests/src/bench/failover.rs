@@ -67,7 +67,7 @@ async fn measure(registers: &[Bytes]) -> Result<(Duration, Duration)> {
     let now = Timestamp(2_000_000);
     let mut second = ledger("second", now.0);
     let contents = stored::read(&store.load(stored::PREFIX).await?.entries)?;
-    second.restore(now, contents.agents, contents.frameworks);
+    second.restore(now, contents)?;
     let restored = begun.elapsed();
     let begun = Instant::now();
     register_all(&mut second, registers, &*store, &leadership).await?;

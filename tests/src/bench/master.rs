@@ -90,6 +90,7 @@ pub(crate) fn serve(folder: Option<&str>) -> Result<()> {
             session,
             store: Embedded::open(&folder)?,
             version: "bench",
+            settings: karman_master::ledger::Settings::default(),
         };
         karman_master::start(config, &tasks).await?;
         writeln!(std::io::stdout().lock(), "{ports}")?;

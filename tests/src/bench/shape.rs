@@ -116,6 +116,7 @@ pub(crate) fn register(
             task: Some(task),
             status: Some(status.clone()),
             latest: Some(status),
+            ..Default::default()
         }
     };
     session::Register {
@@ -125,6 +126,7 @@ pub(crate) fn register(
         tasks: (0..tasks).map(running).collect(),
         frameworks: frameworks.to_vec(),
         address: "10.0.0.1".to_owned(),
+        ..Default::default()
     }
 }
 
