@@ -4,10 +4,9 @@
 //! dial in over the session protocol, frameworks speak the Mesos v1 scheduler
 //! API, operators read snapshots.
 //!
-//! [`ledger`], [`allocator`], [`offers`] and [`validate`] decide; [`core`] is the
+//! [`ledger`], [`offers`] and [`validate`] decide, with [`karman_allocator`]; [`core`] is the
 //! task around them; [`http`] and [`session`] are the doors.
 
-pub mod allocator;
 mod core;
 mod discovery;
 mod http;

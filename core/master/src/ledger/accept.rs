@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use karman_allocator::Role;
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::TaskState;
 use karman_api::mesos::v1::offer::operation;
@@ -17,7 +18,6 @@ use karman_model::time::Timestamp;
 
 use super::status::{self, Verdict, precise};
 use super::{Ledger, Offer, Task};
-use crate::allocator::Role;
 use crate::validate;
 
 /// How long declined resources are not offered again unless the framework says.

@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use karman_allocator::{Domain, Machine};
+use karman_api::convert;
 use karman_api::mesos::v1;
 use karman_model::id::{AgentId, FrameworkId, OfferId, TaskId};
 use karman_model::resource::Resources;
@@ -59,6 +61,21 @@ impl Agent {
     /// How Mesos names its process; clients take the address out of it.
     pub fn pid(&self) -> String {
         format!("slave(1)@{}:{}", self.ip, self.port())
+    }
+
+    /// What the allocator is to know of it.
+    pub fn machine(&self) -> Machine {
+        let domain = self.info.domain.as_ref().and_then(|domain| domain.fault_domain.as_ref());
+        Machine {
+            total: self.total.clone(),
+            hostname: self.info.hostname.clone(),
+            // Were checked when it registered.
+            attributes: convert::attributes_from_wire(&self.info.attributes).unwrap_or_default(),
+            domain: domain.map(|domain| Domain {
+                region: domain.region.name.clone(),
+                zone: domain.zone.name.clone(),
+            }),
+        }
     }
 
     pub const fn is_registered(&self) -> bool {

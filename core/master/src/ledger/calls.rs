@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use karman_allocator::Role;
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::scheduler::{Call, call};
 use karman_api::session::{self, master_message::Body};
@@ -10,7 +11,6 @@ use karman_model::id::{AgentId, FrameworkId, TaskId};
 use karman_model::time::Timestamp;
 
 use super::{CallGate, Ledger, is_terminal};
-use crate::allocator::Role;
 
 impl Ledger {
     /// Whether a call of `framework` that shows `stream` may come in; `principal`

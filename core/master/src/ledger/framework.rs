@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use karman_allocator::{Appetite, Constraints, Demand, Minimums, Role};
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::framework_info::capability::Type;
 use karman_model::id::{FrameworkId, OfferId, TaskId};
@@ -14,7 +15,6 @@ use karman_model::role;
 use karman_model::time::Timestamp;
 
 use super::{COMPLETED_TASKS_MAX, Offer, StreamId, Task};
-use crate::allocator::{Appetite, Minimums, Role};
 
 /// The longest time that a framework may be away, in seconds; longer ones mean
 /// for ever.
@@ -52,6 +52,8 @@ pub struct Framework {
     pub info: Arc<v1::FrameworkInfo>,
     pub roles: BTreeSet<Role>,
     pub capabilities: Capabilities,
+    /// Its offer constraints, compiled.
+    pub rules: Constraints,
     pub link: Link,
     pub registered: Timestamp,
     pub reregistered: Option<Timestamp>,
@@ -87,6 +89,7 @@ impl Capabilities {
             gpu: self.gpu,
             shared: self.shared,
             refined: self.refinement,
+            region_aware: self.region_aware,
         }
     }
 }
@@ -109,6 +112,7 @@ impl Framework {
             roles: roles_of(&info),
             capabilities: Capabilities::of(&info),
             info: Arc::new(info),
+            rules: Constraints::default(),
             link,
             registered: now,
             reregistered: None,
@@ -179,8 +183,20 @@ impl Framework {
         self.offers.values().map(|offer| &offer.resources).sum()
     }
 
+    /// What the allocator is to know of it.
+    pub fn demand(&self, suppressed: BTreeSet<Role>) -> Demand {
+        Demand {
+            roles: self.roles.clone(),
+            suppressed,
+            appetite: self.capabilities.appetite(),
+            minimums: self.minimums(),
+            constraints: self.rules.clone(),
+            active: self.is_connected(),
+        }
+    }
+
     /// The least that is worth an offer, by role.
-    pub fn minimums(&self) -> Minimums {
+    fn minimums(&self) -> Minimums {
         let mut minimums = Minimums::new();
         for (role, filters) in &self.info.offer_filters {
             let Some(least) = &filters.min_allocatable_resources else { continue };

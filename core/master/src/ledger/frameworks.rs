@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use karman_allocator::{Constraints, Role};
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::TaskState;
-use karman_api::mesos::v1::scheduler::{self, event};
+use karman_api::mesos::v1::scheduler::{self, OfferConstraints, event};
 use karman_api::session::{self, master_message::Body};
 use karman_model::id::{AgentId, FrameworkId, TaskId};
 use karman_model::time::Timestamp;
@@ -16,7 +17,6 @@ use super::{
     COMPLETED_FRAMEWORKS_MAX, Effect, Framework, Key, Ledger, Link, REMOVED_IDS_MAX, StreamId,
     Timer, status,
 };
-use crate::allocator::Role;
 use crate::validate;
 
 /// How often a framework hears from the master when nothing happens.
@@ -29,7 +29,7 @@ impl Ledger {
         stream: StreamId,
         mut info: v1::FrameworkInfo,
         suppressed: &[String],
-        constraints: Option<Box<scheduler::OfferConstraints>>,
+        wanted: Option<Box<OfferConstraints>>,
     ) {
         info.id = info.id.filter(|id| !id.value.is_empty());
         let id = info.id.as_ref().map(FrameworkId::from);
@@ -42,6 +42,8 @@ impl Ledger {
                 .err()
                 .map(|e| e.to_string()),
         };
+        let constraints = validate::constraints::read(wanted.as_deref(), &roles_of(&info));
+        let problem = problem.or_else(|| Some(constraints.as_ref().err()?.to_string()));
         if let Some(problem) = problem {
             self.effect(Effect::Send {
                 stream: Arc::clone(&stream),
@@ -61,9 +63,7 @@ impl Ledger {
                     .insert(id.clone(), Arc::new(Framework::new(id.clone(), info, link, now)));
             }
         }
-        if let Some(framework) = self.framework_mut(&id) {
-            framework.constraints = constraints.map(|it| Arc::new(*it));
-        }
+        self.constrain(&id, wanted, constraints.unwrap_or_default());
         self.streams.insert(Arc::clone(&stream), id.clone());
         self.touched.frameworks.insert(id.clone());
         self.effect(Effect::Save(Key::Framework(id.clone())));
@@ -133,9 +133,19 @@ impl Ledger {
     /// Tells the allocator what the framework wants.
     pub(super) fn enter(&mut self, id: &FrameworkId, suppressed: BTreeSet<Role>) {
         let Some(framework) = self.frameworks.get(id) else { return };
-        let (roles, minimums) = (framework.roles.clone(), framework.minimums());
-        let (appetite, active) = (framework.capabilities.appetite(), framework.is_connected());
-        self.allocator.put_framework(id, roles, suppressed, appetite, minimums, active);
+        self.allocator.put_framework(id, framework.demand(suppressed));
+    }
+
+    fn constrain(
+        &mut self,
+        id: &FrameworkId,
+        wanted: Option<Box<OfferConstraints>>,
+        rules: Constraints,
+    ) {
+        if let Some(framework) = self.framework_mut(id) {
+            framework.constraints = wanted.map(|it| Arc::new(*it));
+            framework.rules = rules;
+        }
     }
 
     /// UPDATE_FRAMEWORK: all or nothing.
@@ -144,14 +154,15 @@ impl Ledger {
         id: &FrameworkId,
         info: v1::FrameworkInfo,
         suppressed: &[String],
-        constraints: Option<Box<scheduler::OfferConstraints>>,
+        wanted: Option<Box<OfferConstraints>>,
     ) -> Result<Vec<Effect>, validate::framework::Error> {
         let old = self.frameworks.get(id).map(|framework| Arc::clone(&framework.info));
         validate::framework::check_update(&info, suppressed, old.as_deref())?;
+        let constraints = validate::constraints::read(wanted.as_deref(), &roles_of(&info))?;
         if let Some(framework) = self.framework_mut(id) {
             framework.put_info(info);
-            framework.constraints = constraints.map(|it| Arc::new(*it));
         }
+        self.constrain(id, wanted, constraints);
         self.touched.frameworks.insert(id.clone());
         self.effect(Effect::Save(Key::Framework(id.clone())));
         self.rescind_foreign(id);

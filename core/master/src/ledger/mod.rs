@@ -32,12 +32,11 @@ mod weights;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use karman_allocator::Allocator;
 use karman_api::mesos::v1;
 use karman_api::session::master_message::Body;
 use karman_model::id::{AgentId, FrameworkId, OfferId, TaskId};
 use karman_model::time::Timestamp;
-
-use crate::allocator::Allocator;
 
 pub use agent::{Agent, Presence};
 pub use agents::{PING_INTERVAL, PINGS_MISSED_MAX};
@@ -167,7 +166,7 @@ impl Ledger {
 
     /// When [`Event::Tick`] or [`Ledger::allocate`] has something to do next.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        [self.timers.next(), self.allocator.next_expiry()].into_iter().flatten().min()
+        [self.timers.next(), self.allocator.next_deadline()].into_iter().flatten().min()
     }
 
     pub fn view(&self) -> View {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use karman_allocator::{Grant, Role};
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::scheduler::{self, event};
 use karman_model::id::{AgentId, FrameworkId, OfferId};
@@ -12,7 +13,6 @@ use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
 use super::{Effect, Ledger, Timer, status};
-use crate::allocator::{Grant, Role};
 use crate::offers;
 
 /// An offer that is not answered is taken back, so that nobody hoards a
@@ -77,6 +77,7 @@ impl Ledger {
     /// Takes the offer off the books; its resources stay charged.
     pub(super) fn take_offer(&mut self, id: &OfferId) -> Option<Offer> {
         let offer = self.offers.remove(id)?;
+        self.allocator.settle(&offer.framework, &offer.role, &offer.resources);
         self.timers.clear(offer.expires, Timer::Offer(id.clone()));
         if let Some(agent) = self.agent_mut(&offer.agent) {
             agent.offers.remove(id);

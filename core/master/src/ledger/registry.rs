@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use karman_allocator::Role;
 use karman_model::id::AgentId;
 use karman_model::time::Timestamp;
 
@@ -12,7 +13,6 @@ use super::maintenance::Maintenance;
 use super::quota::Quota;
 use super::settings::Settings;
 use super::weights;
-use crate::allocator::Role;
 
 #[derive(Clone, Debug, Default)]
 pub struct Registry {

@@ -147,7 +147,7 @@ impl Ledger {
                 || old.ip != agent.ip;
         }
         self.allocator.remove_agent(&id);
-        self.allocator.add_agent(&id, &agent.total);
+        self.allocator.add_agent(&id, agent.machine());
         self.agents.insert(id.clone(), Arc::new(agent));
         self.touched.agents.insert(id.clone());
         if save {

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use karman_allocator::Role;
 use karman_api::mesos::v1;
 use karman_model::role;
 
 use super::{Effect, Key, Ledger, Refusal};
-use crate::allocator::Role;
 use crate::validate::{self, INFO_BYTES_MAX};
 
 /// Of roles that nobody gave one.

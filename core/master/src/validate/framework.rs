@@ -32,6 +32,8 @@ pub enum Error {
     FailoverTimeout,
     #[error("'FrameworkInfo' must not be larger than {INFO_BYTES_MAX} bytes")]
     Large,
+    #[error(transparent)]
+    Constraints(#[from] super::constraints::Error),
     #[error("Changing '{0}' of a framework is not allowed")]
     Changed(&'static str),
 }

@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod call;
+pub mod constraints;
 pub mod framework;
 pub mod task;
 

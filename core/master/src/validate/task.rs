@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use karman_allocator::Role;
 use karman_api::convert;
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::executor_info;
@@ -12,8 +13,6 @@ use karman_api::mesos::v1::resource::AllocationInfo;
 use karman_model::id::{self, AgentId};
 use karman_model::resource::Resources;
 use karman_model::role;
-
-use crate::allocator::Role;
 
 /// Why a task cannot be launched.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -8,6 +8,7 @@ mod tree;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use karman_allocator::Role;
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::quota::{QuotaConfig, QuotaRequest};
 use karman_model::id::OfferId;
@@ -16,7 +17,6 @@ use karman_model::resource::{Resources, Value};
 use karman_model::role;
 
 use super::{Effect, Key, Ledger, Presence, Refusal};
-use crate::allocator::Role;
 use crate::validate::{self, INFO_BYTES_MAX};
 
 /// Amounts by the name of the resource.

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use karman_allocator::Role;
 use karman_api::convert;
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::quota::{QuotaConfig, QuotaRequest};
@@ -11,7 +12,6 @@ use karman_model::resource::Value;
 use karman_model::role;
 
 use super::{Amounts, Quota};
-use crate::allocator::Role;
 
 pub(super) fn configs(configs: &[QuotaConfig]) -> Result<BTreeMap<Role, Quota>, String> {
     let mut quotas = BTreeMap::new();

@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use karman_allocator::Role;
 use karman_model::quantity::Quantity;
 
 use super::{Amounts, Quota, amount, lineage, names};
-use crate::allocator::Role;
 
 /// What a role needs for one resource is its guarantee or, if that is more,
 /// what the roles directly below it need. A guarantee that is set must cover

@@ -3,24 +3,41 @@
 
 use karman_model::resource::Resources;
 
-use super::Appetite;
+use super::{Appetite, Machine};
 
 #[derive(Clone, Debug)]
 pub(super) struct Pool {
-    total: Resources,
+    machine: Machine,
     available: Resources,
     has_gpus: bool,
     pub(super) active: bool,
 }
 
 impl Pool {
-    pub(super) fn new(total: Resources) -> Self {
-        let has_gpus = total.scalar("gpus").is_positive();
-        Self { available: total.clone(), total, has_gpus, active: true }
+    pub(super) fn new(machine: Machine) -> Self {
+        let has_gpus = machine.total.scalar("gpus").is_positive();
+        Self { available: machine.total.clone(), machine, has_gpus, active: true }
+    }
+
+    pub(super) fn update(&mut self, machine: Machine) {
+        let more = machine.total.saturating_sub(&self.machine.total);
+        let less = self.machine.total.saturating_sub(&machine.total);
+        self.available = self.available.saturating_sub(&less) + more;
+        self.has_gpus = machine.total.scalar("gpus").is_positive();
+        self.machine = machine;
+    }
+
+    /// Of what is in use.
+    pub(super) fn convert(&mut self, from: &Resources, to: &Resources) {
+        self.machine.total = self.machine.total.saturating_sub(from) + to;
+    }
+
+    pub(super) const fn machine(&self) -> &Machine {
+        &self.machine
     }
 
     pub(super) const fn total(&self) -> &Resources {
-        &self.total
+        &self.machine.total
     }
 
     pub(super) const fn available(&self) -> &Resources {

@@ -7,37 +7,32 @@
 //! all that it may use of an agent.
 #![deny(clippy::disallowed_methods)]
 
+pub mod constraints;
+mod demand;
 mod filters;
+mod machine;
 mod pool;
+mod quantities;
 mod shares;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use karman_model::id::{AgentId, FrameworkId};
-use karman_model::quantity::Quantity;
 use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
+pub use constraints::Constraints;
+pub use demand::{Appetite, CPUS_MIN, Demand, MEM_MIN, Minimums};
+pub use machine::{Domain, Machine};
+pub use quantities::{Quantities, Quota};
+
 use filters::Filters;
 use pool::Pool;
-use shares::{Quantities, Shares};
+use shares::Shares;
 
 /// The name of a role.
 pub type Role = Arc<str>;
-
-/// Less than this much of both is not worth an offer.
-pub const CPUS_MIN: Quantity = Quantity::from_thousandths(10);
-pub const MEM_MIN: Quantity = Quantity::from_units(32);
-
-/// What a framework understands, as far as it decides what it is offered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Appetite {
-    pub revocable: bool,
-    pub gpu: bool,
-    pub shared: bool,
-    pub refined: bool,
-}
 
 /// So much of one agent goes to one framework in one role.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,22 +44,13 @@ pub struct Grant {
     pub resources: Resources,
 }
 
-/// Alternatives of least amounts, by role; any one of them is enough.
-pub type Minimums = BTreeMap<Role, Vec<BTreeMap<String, Quantity>>>;
-
-#[derive(Clone, Debug)]
-struct Client {
-    roles: BTreeSet<Role>,
-    suppressed: BTreeSet<Role>,
-    appetite: Appetite,
-    minimums: Minimums,
-    active: bool,
-}
-
 #[derive(Clone, Debug, Default)]
 pub struct Allocator {
     pools: BTreeMap<AgentId, Pool>,
-    clients: BTreeMap<FrameworkId, Client>,
+    clients: BTreeMap<FrameworkId, Demand>,
+    weights: BTreeMap<Role, f64>,
+    quotas: BTreeMap<Role, Quota>,
+    paused: bool,
     shares: Shares,
     filters: Filters,
     /// Agents of which something may be offered to somebody.
@@ -75,9 +61,19 @@ pub struct Allocator {
 
 impl Allocator {
     /// Everything of a new agent is free.
-    pub fn add_agent(&mut self, agent: &AgentId, total: &Resources) {
-        self.shares.add_total(&Quantities::of(total));
-        self.pools.insert(agent.clone(), Pool::new(total.clone()));
+    pub fn add_agent(&mut self, agent: &AgentId, machine: Machine) {
+        self.shares.add_total(&Quantities::of(&machine.total));
+        self.pools.insert(agent.clone(), Pool::new(machine));
+        self.changed(agent);
+    }
+
+    /// The agent has more, less or something else than before; what is charged
+    /// stays charged.
+    pub fn update_agent(&mut self, agent: &AgentId, machine: Machine) {
+        let Some(pool) = self.pools.get_mut(agent) else { return };
+        self.shares.sub_total(&Quantities::of(pool.total()));
+        self.shares.add_total(&Quantities::of(&machine.total));
+        pool.update(machine);
         self.changed(agent);
     }
 
@@ -105,17 +101,8 @@ impl Allocator {
     }
 
     /// Adds a framework or replaces what is known of it; its accounts stay.
-    pub fn put_framework(
-        &mut self,
-        framework: &FrameworkId,
-        roles: BTreeSet<Role>,
-        suppressed: BTreeSet<Role>,
-        appetite: Appetite,
-        minimums: Minimums,
-        active: bool,
-    ) {
-        let client = Client { roles, suppressed, appetite, minimums, active };
-        self.clients.insert(framework.clone(), client);
+    pub fn put_framework(&mut self, framework: &FrameworkId, demand: Demand) {
+        self.clients.insert(framework.clone(), demand);
         self.refresh(framework);
         self.pending.extend(self.offerable.iter().cloned());
     }
@@ -192,6 +179,59 @@ impl Allocator {
         }
     }
 
+    /// What was offered to the framework is no longer merely offered: it has
+    /// taken it, or will [release](Self::release) it.
+    pub fn settle(&mut self, _framework: &FrameworkId, _role: &Role, _resources: &Resources) {}
+
+    /// What the framework holds of the agent becomes something else, such as a
+    /// reservation; the agent's total changes with it.
+    pub fn convert(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        role: &Role,
+        from: &Resources,
+        to: &Resources,
+    ) {
+        if let Some(pool) = self.pools.get_mut(agent) {
+            self.shares.sub_total(&Quantities::of(pool.total()));
+            pool.convert(&from.unallocated(), &to.unallocated());
+            self.shares.add_total(&Quantities::of(pool.total()));
+        }
+        self.shares.release(framework, role, &Quantities::of(from));
+        self.shares.charge(framework, role, &Quantities::of(to));
+    }
+
+    /// How much more than others the role is owed at its level of the tree of
+    /// roles; `None`: 1.
+    pub fn set_weight(&mut self, role: &Role, weight: Option<f64>) {
+        match weight {
+            Some(weight) => self.weights.insert(Arc::clone(role), weight),
+            None => self.weights.remove(role),
+        };
+    }
+
+    /// What the role and those below it are promised and may have at most.
+    pub fn set_quota(&mut self, role: &Role, quota: Option<Quota>) {
+        match quota {
+            Some(quota) => self.quotas.insert(Arc::clone(role), quota),
+            None => self.quotas.remove(role),
+        };
+    }
+
+    /// Nothing is offered until [`resume`](Self::resume).
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    pub fn resume(&mut self) {
+        self.paused = false;
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
     /// The framework does not want these, or less, from this agent until then.
     pub fn refuse(
         &mut self,
@@ -206,9 +246,10 @@ impl Allocator {
         }
     }
 
-    /// When a filter runs out next.
-    pub fn next_expiry(&self) -> Option<Timestamp> {
-        self.filters.next_expiry()
+    /// When [`allocate`](Self::allocate) has something to do without a change:
+    /// a filter runs out.
+    pub fn next_deadline(&self) -> Option<Timestamp> {
+        self.filters.next_expiry().filter(|_| !self.paused)
     }
 
     pub fn filter_count(&self) -> usize {
@@ -217,6 +258,9 @@ impl Allocator {
 
     /// Gives away all that somebody wants of the agents that changed.
     pub fn allocate(&mut self, now: Timestamp) -> Vec<Grant> {
+        if self.paused {
+            return Vec::new();
+        }
         self.pending.extend(self.filters.expire(now));
         let mut grants = Vec::new();
         for agent in std::mem::take(&mut self.pending) {
@@ -234,6 +278,9 @@ impl Allocator {
         let pool = self.pools.get(agent).filter(|pool| pool.is_offerable())?;
         for (role, framework) in self.shares.in_order() {
             let Some(client) = self.clients.get(framework) else { continue };
+            if !client.constraints.admit(role, pool.machine()) {
+                continue;
+            }
             let resources = pool.usable(role, client.appetite);
             if client.wants(role, &resources)
                 && !self.filters.refuses(agent, framework, role, &resources)
@@ -275,7 +322,7 @@ impl Allocator {
     }
 }
 
-impl Client {
+impl Demand {
     /// Whether it is worth an offer.
     fn wants(&self, role: &Role, resources: &Resources) -> bool {
         if resources.is_empty() {

@@ -4,56 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::{Quantities, Role};
 use karman_model::id::FrameworkId;
-use karman_model::quantity::Quantity;
-use karman_model::resource::{Resources, Value};
-
-use super::Role;
-
-/// Amounts by name, over all kinds.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Quantities(BTreeMap<Arc<str>, Quantity>);
-
-impl Quantities {
-    pub(super) fn of(resources: &Resources) -> Self {
-        let mut all = Self::default();
-        for resource in resources {
-            if let Value::Scalar(amount) = &resource.value {
-                *all.0.entry(Arc::clone(&resource.kind.name)).or_default() += *amount;
-            }
-        }
-        all
-    }
-
-    fn add(&mut self, other: &Self) {
-        for (name, amount) in &other.0 {
-            *self.0.entry(Arc::clone(name)).or_default() += *amount;
-        }
-    }
-
-    fn subtract(&mut self, other: &Self) {
-        for (name, amount) in &other.0 {
-            if let Some(mine) = self.0.get_mut(name) {
-                *mine -= *amount;
-                if mine.is_zero() {
-                    self.0.remove(name);
-                }
-            }
-        }
-    }
-
-    /// The largest part of any total, in parts of 2^32, so that the order never
-    /// depends on rounding.
-    fn dominant_share(&self, total: &Self) -> u64 {
-        let share = |(name, amount): (&Arc<str>, &Quantity)| {
-            let total =
-                u128::try_from(total.0.get(name)?.thousandths()).ok().filter(|total| *total > 0)?;
-            let amount = u128::try_from(amount.thousandths()).ok()?;
-            u64::try_from((amount << 32) / total).ok()
-        };
-        self.0.iter().filter_map(share).max().unwrap_or(0)
-    }
-}
 
 #[derive(Clone, Debug, Default)]
 struct Account {
@@ -84,24 +36,24 @@ pub(super) struct Shares {
 
 impl Shares {
     pub(super) fn add_total(&mut self, more: &Quantities) {
-        self.total.add(more);
+        self.total.plus(more);
         self.rebuild();
     }
 
     pub(super) fn sub_total(&mut self, less: &Quantities) {
-        self.total.subtract(less);
+        self.total.minus(less);
         self.rebuild();
     }
 
     pub(super) fn charge(&mut self, framework: &FrameworkId, role: &Role, more: &Quantities) {
         self.change(framework, role, |account| {
-            account.used.add(more);
+            account.used.plus(more);
             account.grants += 1;
         });
     }
 
     pub(super) fn release(&mut self, framework: &FrameworkId, role: &Role, less: &Quantities) {
-        self.change(framework, role, |account| account.used.subtract(less));
+        self.change(framework, role, |account| account.used.minus(less));
     }
 
     /// The roles in which the framework wants offers.
@@ -123,7 +75,7 @@ impl Shares {
                 role.order.insert(member_place);
             } else {
                 role.order.remove(&member_place);
-                if member.used.0.is_empty() {
+                if member.used.is_empty() {
                     role.members.remove(framework);
                 }
             }
@@ -154,16 +106,16 @@ impl Shares {
         let member = role.members.entry(framework.clone()).or_default();
         let was_placed = role.order.remove(&(member.share, member.grants, framework.clone()));
         change(member);
-        member.share = member.used.dominant_share(&self.total);
+        member.share = dominant_share(&member.used, &self.total);
         if was_placed {
             role.order.insert((member.share, member.grants, framework.clone()));
-        } else if member.used.0.is_empty() {
+        } else if member.used.is_empty() {
             role.members.remove(framework);
         }
         let was_placed =
             self.order.remove(&(role.own.share, role.own.grants, Arc::clone(role_name)));
         change(&mut role.own);
-        role.own.share = role.own.used.dominant_share(&self.total);
+        role.own.share = dominant_share(&role.own.used, &self.total);
         if was_placed {
             self.order.insert((role.own.share, role.own.grants, Arc::clone(role_name)));
         } else if role.members.is_empty() {
@@ -180,15 +132,27 @@ impl Shares {
                 .map(|(_, _, framework)| framework)
                 .collect();
             for (framework, member) in &mut role.members {
-                member.share = member.used.dominant_share(&self.total);
+                member.share = dominant_share(&member.used, &self.total);
                 if placed.contains(framework) {
                     role.order.insert((member.share, member.grants, framework.clone()));
                 }
             }
-            role.own.share = role.own.used.dominant_share(&self.total);
+            role.own.share = dominant_share(&role.own.used, &self.total);
             if !role.order.is_empty() {
                 self.order.insert((role.own.share, role.own.grants, Arc::clone(name)));
             }
         }
     }
+}
+
+/// The largest part of any total, in parts of 2^32, so that the order never
+/// depends on rounding.
+fn dominant_share(used: &Quantities, total: &Quantities) -> u64 {
+    let parts = used.iter().filter_map(|(name, amount)| {
+        let total =
+            u128::try_from(total.get(name).thousandths()).ok().filter(|total| *total > 0)?;
+        let amount = u128::try_from(amount.thousandths()).ok()?;
+        u64::try_from((amount << 32) / total).ok()
+    });
+    parts.max().unwrap_or(0)
 }

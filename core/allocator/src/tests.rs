@@ -16,21 +16,19 @@ fn roles(names: &[&str]) -> BTreeSet<Role> {
 fn with_agents(agents: &[(&str, &str)]) -> Allocator {
     let mut allocator = Allocator::default();
     for (id, total) in agents {
-        allocator.add_agent(&AgentId::from(*id), &resources(total));
+        let machine = Machine { total: resources(total), ..Machine::default() };
+        allocator.add_agent(&AgentId::from(*id), machine);
     }
     allocator
 }
 
+fn demand(role: &str) -> Demand {
+    Demand { roles: roles(&[role]), active: true, ..Demand::default() }
+}
+
 fn join(allocator: &mut Allocator, id: &str, role: &str) -> FrameworkId {
     let framework = FrameworkId::from(id);
-    allocator.put_framework(
-        &framework,
-        roles(&[role]),
-        BTreeSet::new(),
-        Appetite::default(),
-        Minimums::new(),
-        true,
-    );
+    allocator.put_framework(&framework, demand(role));
     framework
 }
 
@@ -100,7 +98,7 @@ fn who_declines_leaves_it_to_the_others_at_once() {
     check(&second, &["a f2 *: cpus:4;mem:100"]);
     give_back(&mut allocator, &second[0], Some(60_000));
     check(&allocator.allocate(NOW), &[]);
-    assert_eq!(allocator.next_expiry(), Some(Timestamp(NOW.0 + 5000)));
+    assert_eq!(allocator.next_deadline(), Some(Timestamp(NOW.0 + 5000)));
     check(&allocator.allocate(Timestamp(NOW.0 + 5000)), &["a f1 *: cpus:4;mem:100"]);
 }
 
@@ -143,14 +141,7 @@ fn a_framework_may_say_what_a_crumb_is() {
     let least = BTreeMap::from([("cpus".to_owned(), Quantity::from_units(4))]);
     let minimums = Minimums::from([("*".into(), vec![least])]);
     let framework = FrameworkId::from("f1");
-    allocator.put_framework(
-        &framework,
-        roles(&["*"]),
-        BTreeSet::new(),
-        Appetite::default(),
-        minimums,
-        true,
-    );
+    allocator.put_framework(&framework, Demand { minimums, ..demand("*") });
     check(&allocator.allocate(NOW), &["b f1 *: cpus:8;mem:100"]);
 }
 
@@ -170,9 +161,9 @@ fn accelerators_are_for_those_who_ask() {
     let mut allocator = with_agents(&[("a", "cpus:2;mem:100;gpus:1")]);
     join(&mut allocator, "f1", "*");
     check(&allocator.allocate(NOW), &[]);
-    let gpu = Appetite { gpu: true, ..Appetite::default() };
+    let appetite = Appetite { gpu: true, ..Appetite::default() };
     let framework = FrameworkId::from("f2");
-    allocator.put_framework(&framework, roles(&["*"]), BTreeSet::new(), gpu, Minimums::new(), true);
+    allocator.put_framework(&framework, Demand { appetite, ..demand("*") });
     check(&allocator.allocate(NOW), &["a f2 *: cpus:2;gpus:1;mem:100"]);
 }
 
