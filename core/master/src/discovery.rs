@@ -139,8 +139,9 @@ fn task(task: &ledger::Task, host: Option<IpAddr>) -> Option<Task> {
         TaskState::TaskKilling => true,
         _not_running => return None,
     };
-    let info = &*task.info;
-    let latest = task.told.as_ref();
+    let info = task.info();
+    let latest = task.told();
+    let latest = latest.as_ref();
     let container = latest.and_then(|status| status.container_status.as_ref());
     let addresses = container
         .into_iter()
@@ -148,7 +149,7 @@ fn task(task: &ledger::Task, host: Option<IpAddr>) -> Option<Task> {
         .flat_map(|it| &it.ip_addresses);
     Some(Task {
         id: task.id.to_string(),
-        name: info.name.clone(),
+        name: info.name,
         framework_id: task.framework.to_string(),
         agent_id: task.agent.to_string(),
         killing,

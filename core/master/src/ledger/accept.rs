@@ -17,7 +17,7 @@ use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
 use super::status::{self, Verdict, precise};
-use super::{Ledger, Offer, Task};
+use super::{Ledger, Task};
 use crate::validate;
 
 /// How long declined resources are not offered again unless the framework says.
@@ -124,8 +124,7 @@ impl Ledger {
         problem: &str,
     ) {
         for id in ids {
-            if self.offers.get(id).is_some_and(|Offer { framework: owner, .. }| owner == framework)
-            {
+            if self.offers.get(id).is_some_and(|offer| offer.framework == *framework) {
                 self.discard_offer(id, None);
             }
         }
@@ -219,20 +218,11 @@ impl Ledger {
             return self.send_status(&purse.framework, status);
         }
         purse.left = left;
-        purse.launched.push(info.clone());
-        self.add_task(Task {
-            id,
-            framework: purse.framework.clone(),
-            agent: purse.agent.clone(),
-            role: Arc::clone(&purse.role),
-            info: Arc::new(info),
-            resources,
-            state: TaskState::TaskStaging,
-            told: None,
-            unacknowledged: false,
-            statuses: Vec::new(),
-            kill: None,
-        });
+        let resources = self.pool.share(resources);
+        let (framework, role) = (purse.framework.clone(), Arc::clone(&purse.role));
+        let task = Task::new(framework, purse.agent.clone(), role, &info, resources);
+        purse.launched.push(info);
+        self.add_task(task);
     }
 
     /// Puts a task on the books; its resources have been charged already.
@@ -245,7 +235,7 @@ impl Ledger {
             }
         }
         if let Some(framework) = self.frameworks.get_mut(&task.framework).map(Arc::make_mut) {
-            framework.tasks.insert(task.id.clone(), Arc::new(task));
+            framework.tasks.insert(Arc::new(task));
         }
     }
 

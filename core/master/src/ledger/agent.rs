@@ -13,6 +13,7 @@ use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
 use super::SessionId;
+use super::task::Shown;
 
 /// The port where agents serve their API unless they say another.
 const PORT: u16 = 5051;
@@ -51,6 +52,7 @@ pub struct Agent {
     pub deadline: Option<Timestamp>,
     /// Pings since its last answer.
     pub pings_missed: u32,
+    pub(crate) shown: Shown,
 }
 
 impl Agent {

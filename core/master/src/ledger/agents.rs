@@ -109,20 +109,20 @@ impl Ledger {
         self.touch_task(framework, id);
         let Some(owner) = self.frameworks.get_mut(framework).map(Arc::make_mut) else { return };
         if owner.tasks.get(id).is_some_and(|task| task.is_terminal()) {
-            return owner.complete(id);
+            return owner.complete(id, self.registry.settings.completed_tasks_max);
         }
         let state = precise(owner.capabilities, TaskState::TaskUnreachable);
         let Some(mut lost) = owner.tasks.remove(id) else { return };
         let task = Arc::make_mut(&mut lost);
+        task.shown.forget();
         let verdict = Verdict::new(state, Reason::AgentRemoved, "the agent cannot be reached");
         let mut status = verdict.status(now, id, Some(agent));
         status.unreachable_time = Some(v1::TimeInfo { nanoseconds: now.as_nanos() });
         task.state = state;
-        task.told = Some(status.clone());
+        task.tell(&mut status);
         task.unacknowledged = false;
-        task.remember(&status);
         self.allocator.release(agent, framework, &task.role, &task.resources);
-        owner.unreachable.insert(id.clone(), lost);
+        owner.unreachable.insert(lost);
         self.send_status(framework, status);
     }
 }

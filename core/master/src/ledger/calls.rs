@@ -100,13 +100,7 @@ impl Ledger {
         }
         let agent = task.agent.clone();
         if let Some(owner) = self.framework_mut(framework) {
-            let owner = match owner.tasks.get_mut(&id) {
-                Some(task) => Some(task),
-                None => owner.unreachable.get_mut(&id),
-            };
-            if let Some(task) = owner.map(std::sync::Arc::make_mut) {
-                task.kill = Some(kill_policy);
-            }
+            owner.change_task(&id, |task| task.kill = Some(kill_policy));
         }
         self.tell_kill(&agent, framework, &id, kill_policy);
     }
@@ -130,15 +124,13 @@ impl Ledger {
     fn shutdown(&mut self, framework: &FrameworkId, shutdown: &call::Shutdown) {
         let call::Shutdown { executor_id, agent_id } = shutdown;
         let Some(owner) = self.frameworks.get(framework) else { return };
-        let is_meant = |info: &v1::TaskInfo| match &info.executor {
-            Some(executor) => executor.executor_id == *executor_id,
-            None => info.task_id.value == executor_id.value,
-        };
         let tasks: Vec<TaskId> = owner
             .tasks
             .values()
             .filter(|task| {
-                task.agent.as_str() == agent_id.value && is_meant(&task.info) && !task.is_terminal()
+                task.agent.as_str() == agent_id.value
+                    && task.executor_id() == executor_id.value
+                    && !task.is_terminal()
             })
             .map(|task| task.id.clone())
             .collect();
@@ -160,15 +152,15 @@ impl Ledger {
             return;
         }
         let id = TaskId::from(task_id);
-        let Some(task) = self.framework_mut(framework).and_then(|owner| owner.task_mut(&id)) else {
-            return;
-        };
-        let is_told = task.told.as_ref().is_some_and(|told| told.uuid.as_ref() == Some(uuid));
-        if !is_told {
+        let Some(owner) = self.framework_mut(framework) else { return };
+        if owner.tasks.get(&id).is_none_or(|task| task.told_uuid() != Some(&**uuid)) {
             return;
         }
-        task.unacknowledged = false;
-        if is_terminal(task.told_state()) {
+        let is_over = owner.tasks.change(&id, |task| {
+            task.unacknowledged = false;
+            is_terminal(task.told_state())
+        });
+        if is_over == Some(true) {
             self.complete_task(framework, &id);
         }
     }

@@ -1,7 +1,7 @@
 //! One framework as the master knows it.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,9 +12,10 @@ use karman_model::id::{FrameworkId, OfferId, TaskId};
 use karman_model::quantity::Quantity;
 use karman_model::resource::Resources;
 use karman_model::role;
+use karman_model::shared_map::SharedMap;
 use karman_model::time::Timestamp;
 
-use super::{COMPLETED_TASKS_MAX, Offer, StreamId, Task};
+use super::{Completed, Offer, StreamId, Task, Tasks};
 
 /// The longest time that a framework may be away, in seconds; longer ones mean
 /// for ever.
@@ -58,11 +59,11 @@ pub struct Framework {
     pub registered: Timestamp,
     pub reregistered: Option<Timestamp>,
     pub unregistered: Option<Timestamp>,
-    pub tasks: BTreeMap<TaskId, Arc<Task>>,
+    pub tasks: Tasks,
     /// On agents that cannot be reached; they may come back.
-    pub unreachable: BTreeMap<TaskId, Arc<Task>>,
-    pub completed: VecDeque<Arc<Task>>,
-    pub offers: BTreeMap<OfferId, Offer>,
+    pub unreachable: Tasks,
+    pub completed: Completed,
+    pub offers: SharedMap<OfferId, Arc<Offer>>,
     /// On which agents it takes offers, by role.
     pub constraints: Option<Arc<v1::scheduler::OfferConstraints>>,
 }
@@ -117,10 +118,10 @@ impl Framework {
             registered: now,
             reregistered: None,
             unregistered: None,
-            tasks: BTreeMap::new(),
-            unreachable: BTreeMap::new(),
-            completed: VecDeque::new(),
-            offers: BTreeMap::new(),
+            tasks: Tasks::default(),
+            unreachable: Tasks::default(),
+            completed: Completed::default(),
+            offers: SharedMap::new(),
             constraints: None,
         }
     }
@@ -158,25 +159,27 @@ impl Framework {
         self.tasks.get(task).or_else(|| self.unreachable.get(task))
     }
 
-    pub fn task_mut(&mut self, task: &TaskId) -> Option<&mut Task> {
-        self.tasks.get_mut(task).map(Arc::make_mut)
+    /// Changes the task, wherever it is kept, unless it is over.
+    pub fn change_task<R>(
+        &mut self,
+        task: &TaskId,
+        change: impl FnOnce(&mut Task) -> R,
+    ) -> Option<R> {
+        let tasks =
+            if self.tasks.contains_key(task) { &mut self.tasks } else { &mut self.unreachable };
+        tasks.change(task, change)
     }
 
-    /// Moves a task to those that are over.
-    pub fn complete(&mut self, task: &TaskId) {
+    /// Moves a task to those that are over, of which so many are remembered.
+    pub fn complete(&mut self, task: &TaskId, max: usize) {
         if let Some(task) = self.tasks.remove(task).or_else(|| self.unreachable.remove(task)) {
-            if self.completed.len() >= COMPLETED_TASKS_MAX {
-                self.completed.pop_front();
-            }
-            self.completed.push_back(task);
+            self.completed.push(task, max);
         }
     }
 
-    /// Of tasks that are not terminal. Summed up when somebody asks: the same
-    /// ports of two agents are one in a sum and could not be taken out again.
+    /// Of tasks that are not terminal.
     pub fn used(&self) -> Resources {
-        let live = self.tasks.values().filter(|task| !task.is_terminal());
-        live.map(|task| &task.resources).sum()
+        self.tasks.used()
     }
 
     pub fn offered(&self) -> Resources {

@@ -123,7 +123,7 @@ impl Ledger {
             .into_iter()
             .flat_map(|framework| framework.tasks.values())
             .filter(|task| task.unacknowledged)
-            .filter_map(|task| task.told.clone())
+            .filter_map(|task| task.told())
             .collect();
         for status in waiting {
             self.send_status(id, status);
@@ -268,18 +268,14 @@ impl Ledger {
     pub(super) fn end_task(&mut self, framework: &FrameworkId, id: &TaskId, state: TaskState) {
         self.touch_task(framework, id);
         let Some(owner) = self.frameworks.get_mut(framework).map(Arc::make_mut) else { return };
-        if let Some(task) = owner.unreachable.get_mut(id).map(Arc::make_mut) {
+        if owner.unreachable.change(id, |task| task.state = state).is_some() {
             // Its resources went with its agent.
-            task.state = state;
             return self.count_end(state);
         }
-        let Some(task) = owner.tasks.get_mut(id).map(Arc::make_mut) else { return };
-        if task.is_terminal() {
-            return;
-        }
-        task.state = state;
+        let Some(task) = owner.tasks.get(id).filter(|task| !task.is_terminal()) else { return };
         let (agent, role, resources) =
-            (task.agent.clone(), Arc::clone(&task.role), task.resources.clone());
+            (task.agent.clone(), Arc::clone(&task.role), Arc::clone(&task.resources));
+        owner.tasks.change(id, |task| task.state = state);
         if let Some(agent) = self.agent_mut(&agent) {
             agent.used = agent.used.saturating_sub(&resources);
         }
@@ -290,11 +286,11 @@ impl Ledger {
     /// Moves an ended task to the completed ones.
     pub(super) fn complete_task(&mut self, framework: &FrameworkId, id: &TaskId) {
         self.touch_task(framework, id);
+        let max = self.registry.settings.completed_tasks_max;
         let Some(owner) = self.framework_mut(framework) else { return };
         let agent = owner.task(id).map(|task| task.agent.clone());
-        owner.complete(id);
-        if let Some(agent) = agent.and_then(|agent| self.agents.get_mut(&agent)).map(Arc::make_mut)
-        {
+        owner.complete(id, max);
+        if let Some(agent) = agent.and_then(|agent| self.agent_mut(&agent)) {
             agent.tasks.remove(&(framework.clone(), id.clone()));
         }
     }

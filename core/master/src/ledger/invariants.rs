@@ -38,7 +38,9 @@ impl Ledger {
                 framework.is_connected() || framework.offers.is_empty(),
                 "{id} is away and has no offers"
             );
-            for (task, record) in &framework.tasks {
+            framework.tasks.check();
+            framework.unreachable.check();
+            for (task, record) in framework.tasks.iter() {
                 let key = (id.clone(), task.clone());
                 let holder = self.agents.get(&record.agent);
                 assert!(

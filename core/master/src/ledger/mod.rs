@@ -2,8 +2,8 @@
 //! offers. A machine: [`Ledger::apply`] takes an event, changes the state and
 //! returns what must be done about it. Pure.
 //!
-//! Frameworks and agents are shared with snapshots and copied when they change
-//! while a snapshot holds them.
+//! Everything large is shared with snapshots: [`Ledger::view`] costs next to
+//! nothing, and of what a snapshot holds only that is copied which changes.
 #![deny(clippy::disallowed_methods)]
 
 mod accept;
@@ -18,6 +18,7 @@ mod invariants;
 mod machines;
 mod maintenance;
 mod offering;
+mod pool;
 mod quota;
 mod reconcile;
 mod recover;
@@ -26,6 +27,7 @@ mod session;
 mod settings;
 mod status;
 mod task;
+mod tasks;
 mod timers;
 mod weights;
 
@@ -36,6 +38,7 @@ use karman_allocator::Allocator;
 use karman_api::mesos::v1;
 use karman_api::session::master_message::Body;
 use karman_model::id::{AgentId, FrameworkId, OfferId, TaskId};
+use karman_model::shared_map::SharedMap;
 use karman_model::time::Timestamp;
 
 pub use agent::{Agent, Presence};
@@ -51,12 +54,11 @@ pub use recover::{Contents, StoredAgent, StoredFramework, StoredMaintenance, Unr
 pub use registry::Registry;
 pub use settings::{CallRate, Rate, RateError, RateLimits, Settings};
 pub use task::{Task, is_terminal};
+pub use tasks::{Completed, States, Tasks};
 use timers::Timer;
 
 /// The removed frameworks that are remembered with their tasks.
 pub const COMPLETED_FRAMEWORKS_MAX: usize = 50;
-/// The finished tasks of a framework that are remembered.
-pub const COMPLETED_TASKS_MAX: usize = 1000;
 /// The ids of removed frameworks that may not come back.
 pub const REMOVED_IDS_MAX: usize = 10_000;
 
@@ -73,8 +75,8 @@ pub struct Identity {
 #[derive(Clone, Debug)]
 pub struct View {
     pub identity: Arc<Identity>,
-    pub agents: BTreeMap<AgentId, Arc<Agent>>,
-    pub frameworks: BTreeMap<FrameworkId, Arc<Framework>>,
+    pub agents: SharedMap<AgentId, Arc<Agent>>,
+    pub frameworks: SharedMap<FrameworkId, Arc<Framework>>,
     pub completed: VecDeque<Arc<Framework>>,
     pub registry: Registry,
     pub counters: Counters,
@@ -92,13 +94,13 @@ pub struct Touched {
 #[derive(Debug)]
 pub struct Ledger {
     identity: Arc<Identity>,
-    agents: BTreeMap<AgentId, Arc<Agent>>,
-    frameworks: BTreeMap<FrameworkId, Arc<Framework>>,
+    agents: SharedMap<AgentId, Arc<Agent>>,
+    frameworks: SharedMap<FrameworkId, Arc<Framework>>,
     completed: VecDeque<Arc<Framework>>,
     /// In the order in which they were removed.
     removed: VecDeque<FrameworkId>,
     removed_ids: BTreeSet<FrameworkId>,
-    offers: BTreeMap<OfferId, Offer>,
+    offers: BTreeMap<OfferId, Arc<Offer>>,
     streams: BTreeMap<StreamId, FrameworkId>,
     sessions: BTreeMap<SessionId, AgentId>,
     registry: Registry,
@@ -109,6 +111,8 @@ pub struct Ledger {
     offers_made: u64,
     counters: Counters,
     touched: Touched,
+    /// Equal resources of tasks.
+    pool: pool::Pool,
     effects: Vec<Effect>,
 }
 
@@ -121,8 +125,8 @@ impl Ledger {
         Self {
             registry: Registry { settings: Arc::new(settings), ..Registry::default() },
             identity: Arc::new(identity),
-            agents: BTreeMap::new(),
-            frameworks: BTreeMap::new(),
+            agents: SharedMap::new(),
+            frameworks: SharedMap::new(),
             completed: VecDeque::new(),
             removed: VecDeque::new(),
             removed_ids: BTreeSet::new(),
@@ -136,6 +140,7 @@ impl Ledger {
             offers_made: 0,
             counters: Counters::default(),
             touched: Touched::default(),
+            pool: pool::Pool::default(),
             effects: Vec::new(),
         }
     }
@@ -194,8 +199,11 @@ impl Ledger {
         self.effects.push(effect);
     }
 
+    /// The only way to change one: how readers are shown it is made anew.
     fn agent_mut(&mut self, agent: &AgentId) -> Option<&mut Agent> {
-        self.agents.get_mut(agent).map(Arc::make_mut)
+        let agent = Arc::make_mut(self.agents.get_mut(agent)?);
+        agent.shown.forget();
+        Some(agent)
     }
 
     fn framework_mut(&mut self, framework: &FrameworkId) -> Option<&mut Framework> {

@@ -47,7 +47,7 @@ impl Ledger {
                 resources,
                 expires: now + OFFER_TIMEOUT,
             };
-            let wire = self.record_offer(&offer);
+            let wire = self.record_offer(&Arc::new(offer));
             by_framework.entry(framework).or_default().extend(wire);
         }
         for (framework, offers) in by_framework {
@@ -59,15 +59,15 @@ impl Ledger {
         }
     }
 
-    fn record_offer(&mut self, offer: &Offer) -> Option<v1::Offer> {
+    fn record_offer(&mut self, offer: &Arc<Offer>) -> Option<v1::Offer> {
         self.counters.offers_sent += 1;
         self.timers.set(offer.expires, Timer::Offer(offer.id.clone()));
-        self.offers.insert(offer.id.clone(), offer.clone());
+        self.offers.insert(offer.id.clone(), Arc::clone(offer));
         let agent = self.agent_mut(&offer.agent)?;
         agent.offers.insert(offer.id.clone());
         agent.offered += &offer.resources;
         let framework = self.framework_mut(&offer.framework)?;
-        framework.offers.insert(offer.id.clone(), offer.clone());
+        framework.offers.insert(offer.id.clone(), Arc::clone(offer));
         let framework = self.frameworks.get(&offer.framework)?;
         let agent = self.agents.get(&offer.agent)?;
         let format = framework.capabilities;
@@ -75,7 +75,7 @@ impl Ledger {
     }
 
     /// Takes the offer off the books; its resources stay charged.
-    pub(super) fn take_offer(&mut self, id: &OfferId) -> Option<Offer> {
+    pub(super) fn take_offer(&mut self, id: &OfferId) -> Option<Arc<Offer>> {
         let offer = self.offers.remove(id)?;
         self.allocator.settle(&offer.framework, &offer.role, &offer.resources);
         self.timers.clear(offer.expires, Timer::Offer(id.clone()));
@@ -91,13 +91,12 @@ impl Ledger {
 
     /// Takes the offer back and frees what was in it.
     pub(super) fn discard_offer(&mut self, id: &OfferId, refuse_until: Option<Timestamp>) {
-        let Some(Offer { agent, framework, role, resources, .. }) = self.take_offer(id) else {
-            return;
-        };
+        let Some(offer) = self.take_offer(id) else { return };
+        let Offer { id: _, agent, framework, role, resources, expires: _ } = &*offer;
         if let Some(until) = refuse_until {
-            self.allocator.refuse(&agent, &framework, &role, &resources, until);
+            self.allocator.refuse(agent, framework, role, resources, until);
         }
-        self.allocator.release(&agent, &framework, &role, &resources);
+        self.allocator.release(agent, framework, role, resources);
     }
 
     /// Takes the offer back and tells the framework.
@@ -146,6 +145,6 @@ impl Ledger {
 fn executors(framework: &super::Framework, agent: &super::Agent) -> Vec<v1::ExecutorId> {
     let here = agent.tasks.iter().filter(|(owner, _)| *owner == framework.id);
     here.filter_map(|(_, task)| framework.tasks.get(task).map(Arc::as_ref))
-        .filter_map(|task| task.info.executor.as_ref().map(|executor| executor.executor_id.clone()))
+        .filter_map(|task| task.executor.as_ref().map(Into::into))
         .collect()
 }

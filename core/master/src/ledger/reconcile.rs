@@ -66,7 +66,7 @@ impl Ledger {
 
     /// The state that the framework is to acknowledge or has been told.
     fn known(&self, now: Timestamp, owner: &Framework, task: &Arc<Task>) -> v1::TaskStatus {
-        let base = task.told.clone().unwrap_or_default();
+        let base = task.told().unwrap_or_default();
         let mut state = task.told_state();
         let mut unreachable_time = None;
         if owner.unreachable.contains_key(&task.id)

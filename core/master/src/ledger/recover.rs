@@ -15,6 +15,7 @@ use karman_model::id::{AgentId, FrameworkId};
 use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
+use super::task::Shown;
 use super::{Agent, Framework, Ledger, Link, Presence, Timer};
 
 /// A framework that was connected when the master stopped gets at least this
@@ -149,6 +150,7 @@ impl Ledger {
             tasks: BTreeSet::new(),
             offers: BTreeSet::new(),
             pings_missed: 0,
+            shown: Shown::default(),
         };
         if let Some(deadline) = deadline {
             self.timers.set(deadline, Timer::Absence(id.clone()));

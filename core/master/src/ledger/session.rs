@@ -15,6 +15,7 @@ use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
 use super::status::{Verdict, precise};
+use super::task::Shown;
 use super::{
     Agent, Effect, Framework, Key, Ledger, Link, Presence, SessionId, Task, Timer, agents,
     is_terminal, recover,
@@ -117,6 +118,7 @@ impl Ledger {
             tasks: BTreeSet::new(),
             offers: BTreeSet::new(),
             pings_missed: 0,
+            shown: Shown::default(),
         };
         self.replace(old.as_deref(), agent);
         self.sessions.insert(session, id.clone());
@@ -256,23 +258,15 @@ impl Ledger {
         let Ok(resources) = convert::resources_from_wire(&info.resources) else { return };
         let state =
             latest.as_ref().or(told.as_ref()).map_or(TaskState::TaskStaging, v1::TaskStatus::state);
-        let mut task = Task {
-            id: id.clone(),
-            framework: framework.clone(),
-            agent: agent.clone(),
-            role,
-            info: Arc::new(info),
-            resources: resources.unallocated(),
-            state,
-            told,
-            unacknowledged: false,
-            statuses: old.as_ref().map(|old| old.statuses.clone()).unwrap_or_default(),
-            kill: old.as_ref().and_then(|old| old.kill),
-        };
-        task.resources = task.resources.allocated_to(&task.role);
-        if task.statuses.is_empty() {
-            let statuses = [task.told.clone(), latest];
-            statuses.iter().flatten().for_each(|status| task.remember(status));
+        let resources = self.pool.share(resources.unallocated().allocated_to(&role));
+        let mut task = Task::new(framework.clone(), agent.clone(), role, &info, resources);
+        task.state = state;
+        if let Some(mut told) = told {
+            task.tell(&mut told);
+        }
+        match old.filter(|old| old.has_statuses()) {
+            Some(old) => task.inherit(&old),
+            None => latest.into_iter().for_each(|mut latest| task.remember(&mut latest)),
         }
         let kill = task.kill.filter(|_| !task.is_terminal());
         if !task.is_terminal() {
@@ -293,7 +287,7 @@ impl Ledger {
     fn missing(&mut self, now: Timestamp, agent: &AgentId, framework: &FrameworkId, id: &TaskId) {
         let Some(owner) = self.framework_mut(framework) else { return };
         let capabilities = owner.capabilities;
-        let Some(task) = owner.tasks.get_mut(id).map(Arc::make_mut) else { return };
+        let Some(task) = owner.tasks.get(id) else { return };
         if !task.is_terminal() {
             let state = match task.state {
                 TaskState::TaskStaging => TaskState::TaskDropped,
@@ -302,9 +296,11 @@ impl Ledger {
             let state = precise(capabilities, state);
             let verdict =
                 Verdict::new(state, Reason::Reconciliation, "the agent does not know the task");
-            let status = verdict.status(now, id, Some(agent));
-            task.state = state;
-            task.remember(&status);
+            let mut status = verdict.status(now, id, Some(agent));
+            owner.tasks.change(id, |task| {
+                task.state = state;
+                task.remember(&mut status);
+            });
             self.count_end(state);
             self.send_status(framework, status);
         }
@@ -344,7 +340,7 @@ impl Ledger {
             return;
         }
         let latest = latest.as_ref().map_or_else(|| status.state(), v1::TaskStatus::state);
-        self.note(&framework, &task, &status, latest);
+        self.note(&framework, &task, &mut status, latest);
         self.send_status(&framework, status);
     }
 
@@ -353,20 +349,22 @@ impl Ledger {
         &mut self,
         framework: &FrameworkId,
         id: &TaskId,
-        status: &v1::TaskStatus,
+        status: &mut v1::TaskStatus,
         latest: TaskState,
     ) {
-        let Some(task) = self.framework_mut(framework).and_then(|owner| owner.task_mut(id)) else {
-            return;
-        };
-        task.told = Some(status.clone());
-        task.unacknowledged = status.uuid.is_some();
-        task.remember(status);
-        let ended = task.is_terminal();
+        let Some(owner) = self.framework_mut(framework) else { return };
+        let ended = owner.tasks.change(id, |task| {
+            task.tell(status);
+            task.unacknowledged = status.uuid.is_some();
+            let ended = task.is_terminal();
+            if !ended && !is_terminal(latest) {
+                task.state = latest;
+            }
+            ended
+        });
+        let Some(ended) = ended else { return };
         if !ended && is_terminal(latest) {
             self.end_task(framework, id, latest);
-        } else if !ended {
-            task.state = latest;
         }
         self.touch_task(framework, id);
         // Without an id there will be no acknowledgement.

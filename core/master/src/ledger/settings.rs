@@ -29,6 +29,8 @@ pub struct Settings {
     pub domain: Option<v1::DomainInfo>,
     /// What is worth an offer to frameworks that do not say: any of these.
     pub min_allocatable: Vec<BTreeMap<String, Quantity>>,
+    /// The finished tasks of a framework that are remembered.
+    pub completed_tasks_max: usize,
     /// Calls of frameworks, by principal.
     pub rate_limits: RateLimits,
 }
@@ -47,6 +49,7 @@ impl Default for Settings {
                 least("cpus", Quantity::from_thousandths(10)),
                 least("mem", Quantity::from_units(32)),
             ],
+            completed_tasks_max: 1000,
             rate_limits: RateLimits::default(),
         }
     }

@@ -31,6 +31,7 @@ fn agent() -> Agent {
         tasks: BTreeSet::new(),
         offers: BTreeSet::new(),
         pings_missed: 0,
+        shown: Default::default(),
     }
 }
 

@@ -10,6 +10,7 @@ mod kind;
 mod parse;
 mod reconcile;
 mod set;
+mod tally;
 mod value;
 
 pub use conversion::Conversion;
@@ -20,10 +21,11 @@ pub use kind::{
 pub use parse::Error as ParseError;
 pub use reconcile::{Reconciled, reconcile};
 pub use set::Resources;
+pub use tally::Tally;
 pub use value::Value;
 
 /// An amount of one kind.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Resource {
     pub kind: Kind,
     pub value: Value,

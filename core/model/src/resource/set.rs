@@ -15,7 +15,7 @@ use crate::ranges::Ranges;
 ///
 /// Amounts of one kind add up, but for what is shared: it is there once however
 /// often it is put in. What is indivisible can only be taken out as a whole.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Resources(Vec<Resource>);
 
 impl Resources {

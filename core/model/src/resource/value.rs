@@ -8,7 +8,7 @@ use crate::quantity::Quantity;
 use crate::ranges::Ranges;
 
 /// An amount, a set of numbers or a set of names.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Value {
     Scalar(Quantity),
     Ranges(Ranges),

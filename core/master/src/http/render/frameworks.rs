@@ -54,7 +54,7 @@ pub(in crate::http) fn framework(framework: &Framework) -> Value {
     put("tasks", framework.tasks.values().map(|it| task(it)).collect());
     put("unreachable_tasks", framework.unreachable.values().map(|it| task(it)).collect());
     put("completed_tasks", framework.completed.iter().map(|it| task(it)).collect());
-    put("offers", framework.offers.values().map(offer).collect());
+    put("offers", framework.offers.values().map(|it| offer(it)).collect());
     if let Some(constraints) = &framework.constraints {
         put("offer_constraints", json!(constraints));
     }
@@ -76,8 +76,8 @@ fn offer(offer: &Offer) -> Value {
 }
 
 fn executors(framework: &Framework) -> Value {
-    let tasks =
-        framework.tasks.values().filter_map(|task| Some((task, task.info.executor.as_ref()?)));
+    let tasks = framework.tasks.values().filter(|task| task.executor.is_some());
+    let tasks = tasks.filter_map(|task| Some((task, task.info().executor?)));
     tasks
         .map(|(task, executor)| {
             json!({

@@ -12,7 +12,7 @@ use crate::ledger::{Framework, Task, View};
 const LIMIT: usize = 100;
 
 pub(in crate::http) fn task(task: &Task) -> Value {
-    let info = &*task.info;
+    let info = task.info();
     let mut fields = Map::new();
     let mut put = |name: &str, value: Value| {
         fields.insert(name.to_owned(), value);
@@ -28,7 +28,7 @@ pub(in crate::http) fn task(task: &Task) -> Value {
     put("state", json!(task.state.as_str_name()));
     put("resources", short(&task.resources));
     put("role", json!(&*task.role));
-    put("statuses", task.statuses.iter().map(status).collect());
+    put("statuses", task.statuses().map(|it| status(&it)).collect());
     if !info.limits.is_empty() {
         let limits = info.limits.iter().map(|(name, limit)| {
             let limit =
@@ -116,7 +116,7 @@ impl Wanted {
 
 /// When the task was first heard of, to sort by.
 fn began(task: &Task) -> f64 {
-    task.statuses.first().and_then(|status| status.timestamp).unwrap_or(f64::MAX)
+    task.statuses().next().and_then(|status| status.timestamp).unwrap_or(f64::MAX)
 }
 
 pub(in crate::http) fn page(view: &View, wanted: &Wanted) -> Value {

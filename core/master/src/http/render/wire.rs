@@ -104,7 +104,7 @@ pub(in crate::http) fn executors(view: &View) -> GetExecutors {
     let tasks = view.frameworks.values().flat_map(|framework| framework.tasks.values());
     let executor = |task: &std::sync::Arc<crate::ledger::Task>| {
         Some(get_executors::Executor {
-            executor_info: task.info.executor.clone()?,
+            executor_info: task.executor.as_ref().and_then(|_| task.info().executor)?,
             agent_id: (&task.agent).into(),
         })
     };
