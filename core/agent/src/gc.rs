@@ -36,7 +36,7 @@ pub(crate) async fn run(settings: Arc<Settings>, snapshots: watch::Receiver<Arc<
             .borrow()
             .containers
             .values()
-            .map(|view| view.record.sandbox.clone())
+            .map(|view| view.record.root().1.to_owned())
             .collect();
         let age = machine::disk_used(&settings.work_dir).map_or(AGE_MAX, age_for);
         let now = SystemTime::now();

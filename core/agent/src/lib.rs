@@ -27,8 +27,11 @@ pub mod recover;
 mod session;
 mod settings;
 pub mod shim;
+pub mod stock;
 pub mod updates;
 mod view;
+mod volume_folders;
+pub mod volumes;
 
 use std::io;
 use std::net::IpAddr;
@@ -58,7 +61,7 @@ pub struct Config {
     pub http: TcpListener,
     /// Session URLs of the masters, tried in turn.
     pub masters: Vec<String>,
-    /// `cpus:4;mem:1024;…`; detected where absent.
+    /// `cpus:4;mem:1024;…` or a JSON list; detected where absent.
     pub resources: Option<String>,
     /// `rack:r1;zone:a`.
     pub attributes: Option<String>,
@@ -184,7 +187,7 @@ async fn spawn(
 
 fn resources_of(text: Option<String>, work_dir: &Path) -> Result<Resources, StartError> {
     let Some(text) = text else { return Ok(machine::detect(work_dir)) };
-    Resources::parse(&text, "*")
+    stock::parse(&text)
         .map_err(|error| StartError::Resources { problem: karman_rt::chain(&error), text })
 }
 

@@ -4,25 +4,31 @@
 //! meta/boot_id
 //! meta/slaves/latest -> <agent id>
 //! meta/slaves/<agent id>/drain.json                         the order to drain
+//! meta/slaves/<agent id>/resources.json                     what the master said it has
 //! meta/slaves/<agent id>/frameworks/<framework id>.json
+//! meta/slaves/<agent id>/groups/<group>                     all of its tasks are on record
 //! meta/slaves/<agent id>/runs/<container id>/task.json      what was launched
 //!                                           /updates.jsonl  what was reported
 //!                                           /…              the shim's records
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use karman_api::mesos::v1::{FrameworkInfo, TaskInfo, TaskStatus};
+use karman_api::mesos::v1::{
+    ContainerId, ExecutorInfo, FrameworkInfo, Resource, TaskInfo, TaskStatus,
+};
 use serde::{Deserialize, Serialize};
 use tracing::warn;
+use uuid::Uuid;
 
 use crate::disk;
 use crate::drain::Drain;
 use crate::shim::records::{RunDir, Stored};
+use crate::volumes::Volume;
 
 /// Updates of one task beyond this are rewritten without what is settled.
 const UPDATES_BYTES_MAX: u64 = 64 * 1024;
@@ -39,12 +45,47 @@ pub(crate) struct Record {
     pub(crate) sandbox: PathBuf,
     pub(crate) launched_ms: u64,
     pub(crate) task: TaskInfo,
+    /// Absent for a task by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) member: Option<Box<Member>>,
+}
+
+/// The place of a task in a group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Member {
+    /// Of this group alone: its executor may run several.
+    pub(crate) group: String,
+    pub(crate) executor: ExecutorInfo,
+    /// The container of the executor, that of the task is inside of it.
+    pub(crate) container_id: String,
+    pub(crate) sandbox: PathBuf,
 }
 
 impl Record {
     /// A command runs as if under an executor of its own name.
     pub(crate) fn executor_id(&self) -> &str {
-        &self.task.task_id.value
+        let member = self.member.as_ref();
+        member.map_or(&self.task.task_id.value, |member| &member.executor.executor_id.value)
+    }
+
+    pub(crate) fn group(&self) -> Option<&str> {
+        self.member.as_ref().map(|member| member.group.as_str())
+    }
+
+    /// As it is told to others.
+    pub(crate) fn container(&self) -> ContainerId {
+        let parent = self.member.as_ref().map(|member| {
+            Box::new(ContainerId { value: member.container_id.clone(), parent: None })
+        });
+        ContainerId { value: self.container_id.clone(), parent }
+    }
+
+    /// The container and the sandbox that it is, or is inside of.
+    pub(crate) fn root(&self) -> (&str, &Path) {
+        let member = self.member.as_ref();
+        member.map_or((&self.container_id, &self.sandbox), |member| {
+            (&member.container_id, &member.sandbox)
+        })
     }
 }
 
@@ -260,6 +301,40 @@ pub(crate) fn save_drain(meta: &Path, drain: Option<&Drain>) -> io::Result<()> {
     }
 }
 
+/// The groups of which every task was put on record.
+pub(crate) fn load_groups(meta: &Path) -> io::Result<BTreeSet<String>> {
+    let all = entries(&meta.join("groups"))?;
+    Ok(all.iter().filter_map(|path| path.file_name()?.to_str().map(ToOwned::to_owned)).collect())
+}
+
+pub(crate) fn save_group(meta: &Path, group: &str) -> io::Result<()> {
+    let folder = meta.join("groups");
+    fs::create_dir_all(&folder)?;
+    fs::write(folder.join(group), b"")?;
+    disk::sync_dir(&folder)
+}
+
+pub(crate) fn forget_group(meta: &Path, group: &str) {
+    // Absent already: as wanted.
+    let _ignored = fs::remove_file(meta.join("groups").join(group));
+}
+
+/// What the master said that the agent has.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Held {
+    pub(crate) resources: Vec<Resource>,
+    /// Volumes that are to be deleted.
+    pub(crate) doomed: BTreeSet<Volume>,
+}
+
+pub(crate) fn load_held(meta: &Path) -> io::Result<Option<Held>> {
+    Ok(disk::read_json::<Stored<Held>>(&meta.join("resources.json"))?.map(Stored::newest))
+}
+
+pub(crate) fn save_held(meta: &Path, held: &Held) -> io::Result<()> {
+    disk::write_json(&meta.join("resources.json"), &Stored::V1(held))
+}
+
 /// That it is absent already is as wanted.
 fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
@@ -270,8 +345,8 @@ fn remove(path: &Path) -> io::Result<()> {
 
 /// Points `latest` at `target`, at no time at nothing.
 pub(crate) fn relink(folder: &Path, target: &str) -> io::Result<()> {
-    let temporary = folder.join(format!("latest.{target}"));
-    let _absent = fs::remove_file(&temporary);
+    // Tasks of a group make the same link at the same time.
+    let temporary = folder.join(format!("latest.{}", Uuid::new_v4()));
     symlink(target, &temporary)?;
     fs::rename(&temporary, folder.join("latest"))
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use karman_api::mesos::v1::{CheckStatusInfo, FrameworkInfo, TaskState, TaskStatus};
+use karman_model::resource::Resources;
 
 use crate::cgroup::Group;
 use crate::drain::Drain;
@@ -36,6 +37,8 @@ pub(crate) struct Snapshot {
     /// Forgotten, oldest first.
     pub(crate) completed: VecDeque<Arc<View>>,
     pub(crate) drain: Option<Drain>,
+    /// All that the master says this agent has, once it did.
+    pub(crate) held: Option<Arc<Resources>>,
     pub(crate) messages_dropped: u64,
 }
 

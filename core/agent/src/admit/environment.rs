@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use karman_api::mesos::v1::environment::variable::Type;
-use karman_api::mesos::v1::{CommandInfo, FrameworkInfo, TaskInfo};
+use karman_api::mesos::v1::{CommandInfo, ExecutorInfo, FrameworkInfo, TaskInfo};
 
 use super::{Machine, Refusal};
 
@@ -13,6 +13,7 @@ use super::{Machine, Refusal};
 pub(super) fn environment(
     task: &TaskInfo,
     framework: &FrameworkInfo,
+    executor: Option<&ExecutorInfo>,
     command: &CommandInfo,
     machine: &Machine<'_>,
 ) -> Result<Vec<(String, String)>, Refusal> {
@@ -39,9 +40,17 @@ pub(super) fn environment(
     }
     let framework_id = framework.id.as_ref().map_or("", |id| id.value.as_str());
     let task_id = task.task_id.value.as_str();
+    let executor_id = executor.map_or(task_id, |executor| executor.executor_id.value.as_str());
+    if executor.is_some() {
+        // As the original's executor of groups has it.
+        let allocated =
+            task.resources.iter().find_map(|it| it.allocation_info.as_ref()?.role.clone());
+        all.extend(allocated.map(|role| ("MESOS_ALLOCATION_ROLE".to_owned(), role)));
+        all.insert("MESOS_CONTAINER_IP".to_owned(), machine.ip.to_string());
+    }
     for (name, value) in [
         ("MESOS_TASK_ID", task_id),
-        ("MESOS_EXECUTOR_ID", task_id),
+        ("MESOS_EXECUTOR_ID", executor_id),
         ("MESOS_FRAMEWORK_ID", framework_id),
         ("MESOS_SLAVE_ID", machine.agent_id),
         ("MESOS_AGENT_ID", machine.agent_id),

@@ -5,18 +5,25 @@
 mod container;
 mod download;
 mod environment;
+mod holding;
 mod limits;
 
 pub use download::Download;
+pub use holding::{Link, countable};
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use karman_api::convert::resources_from_wire;
+use karman_api::mesos::v1::executor_info::Type;
+use karman_api::mesos::v1::framework_info::capability;
 use karman_api::mesos::v1::task_status::Reason;
 use karman_api::mesos::v1::{CommandInfo, ExecutorInfo, FrameworkInfo, TaskInfo, TaskState};
 use karman_model::resource::Resources;
 
 use crate::cgroup::Limits;
+use crate::volumes::Volume;
 
 /// Between SIGTERM and SIGKILL where nobody says otherwise.
 pub const GRACE_MS_DEFAULT: u64 = 3_000;
@@ -30,15 +37,29 @@ pub struct Machine<'a> {
     pub agent_id: &'a str,
     pub container_id: &'a str,
     pub sandbox: &'a str,
+    /// The address of tasks, which have none of their own.
+    pub ip: IpAddr,
     /// Where this agent answers, as `host:port`.
     pub endpoint: &'a str,
     /// The `PATH` of tasks that set none.
     pub path: &'a str,
     /// Whether this process may become other users.
     pub root: bool,
-    /// What no running task uses; not looked at if absent, for a task that was
-    /// admitted before.
-    pub free: Option<&'a Resources>,
+    pub work_dir: &'a Path,
+    /// What this agent has; not looked at if absent, for a task that was admitted
+    /// before.
+    pub stock: Option<Stock<'a>>,
+    /// Volumes that other tasks use: they stay with whom they belong to.
+    pub in_use: &'a BTreeSet<Volume>,
+}
+
+/// What an agent has to give.
+#[derive(Clone, Copy, Debug)]
+pub struct Stock<'a> {
+    /// What no running task uses, in the form of [`countable`].
+    pub free: &'a Resources,
+    /// All that the master says it has.
+    pub held: &'a Resources,
 }
 
 /// How the task will run.
@@ -53,6 +74,7 @@ pub struct Plan {
     pub grace_ms: u64,
     pub completion_ms_max: Option<u64>,
     pub downloads: Vec<Download>,
+    pub links: Vec<Link>,
 }
 
 /// Why it will not.
@@ -68,6 +90,18 @@ impl Refusal {
     /// The task can run nowhere.
     fn invalid(message: impl Into<String>) -> Self {
         Self { state: TaskState::TaskError, reason: Reason::TaskInvalid, message: message.into() }
+    }
+
+    /// What is told of every task of a group, one of which was refused.
+    #[must_use]
+    pub fn of_group(self, guilty: &str) -> Self {
+        let Self { state, reason, message } = self;
+        let reason = match reason {
+            Reason::TaskInvalid | Reason::ContainerLaunchFailed => Reason::TaskGroupInvalid,
+            other => other,
+        };
+        let message = format!("The task group cannot be launched because of '{guilty}': {message}");
+        Self { state, reason, message }
     }
 
     /// The task cannot run here.
@@ -94,34 +128,40 @@ pub fn admit(
         container::check(container)?;
     }
     let wanted = resources(task)?;
-    if machine.free.is_some_and(|free| !free.contains(&wanted)) {
-        return Err(Refusal::failed("Task uses more resources than are free on this agent"));
+    if let Some(stock) = &machine.stock {
+        let aware = is_partition_aware(framework);
+        holding::check(&task.task_id.value, &wanted, stock, aware)?;
     }
     let (program, arguments) = program(command)?;
+    let downloads = command.uris.iter().map(download::download).collect::<Result<Vec<_>, _>>()?;
+    let links = holding::links(&wanted, machine)?;
+    holding::check_apart(&downloads, &links)?;
     Ok(Plan {
         program,
         arguments,
-        environment: environment::environment(task, framework, command, machine)?,
+        environment: environment::environment(task, framework, executor, command, machine)?,
         user: machine.root.then(|| user(command, framework)).flatten(),
-        limits: limits::limits(task, &wanted),
+        limits: limits::limits(task, &countable(&wanted)),
         grace_ms: grace_ms(task),
         completion_ms_max: task.max_completion_time.map(|limit| millis(limit.nanoseconds)),
-        downloads: command.uris.iter().map(download::download).collect::<Result<_, _>>()?,
+        downloads,
+        links,
     })
 }
 
-/// What a task takes from the agent: its share of what can run out, whoever it
-/// is reserved for.
+/// What a task uses, on nobody's account.
 pub fn resources(task: &TaskInfo) -> Result<Resources, Refusal> {
     let resources = resources_from_wire(&task.resources)
         .map_err(|error| Refusal::invalid(format!("Task has invalid resources: {error}")))?;
-    Ok(countable(&resources))
+    Ok(resources.unallocated())
 }
 
-/// Without reservations; volumes and revocable resources are the master's
-/// business alone.
-pub fn countable(resources: &Resources) -> Resources {
-    resources.filter(|kind| kind.disk.is_none() && !kind.revocable).unallocated().unreserved_view()
+/// Whether the framework tells lost from gone and dropped.
+pub(crate) fn is_partition_aware(framework: &FrameworkInfo) -> bool {
+    framework
+        .capabilities
+        .iter()
+        .any(|capability| capability.r#type() == capability::Type::PartitionAware)
 }
 
 /// Between SIGTERM and SIGKILL, unless a KILL says otherwise.
@@ -148,10 +188,8 @@ fn command<'a>(
     task: &'a TaskInfo,
     executor: Option<&ExecutorInfo>,
 ) -> Result<&'a CommandInfo, Refusal> {
-    if executor.is_some() {
-        return Err(Refusal::failed("Task groups are not supported by this agent"));
-    }
-    if task.executor.is_some() {
+    let custom = executor.is_some_and(|executor| executor.r#type() == Type::Custom);
+    if custom || task.executor.is_some() {
         return Err(Refusal::failed("Custom executors are not supported by this agent"));
     }
     task.command
@@ -189,10 +227,39 @@ fn user(command: &CommandInfo, framework: &FrameworkInfo) -> Option<String> {
     (!named.is_empty()).then(|| named.clone())
 }
 
+/// What an executor takes for itself, beside its tasks.
+pub fn executor_resources(
+    executor: &ExecutorInfo,
+    stock: &Stock<'_>,
+    partition_aware: bool,
+) -> Result<Resources, Refusal> {
+    check_id("executor id", &executor.executor_id.value)?;
+    let resources = resources_from_wire(&executor.resources)
+        .map_err(|error| Refusal::invalid(format!("Executor has invalid resources: {error}")))?
+        .unallocated();
+    if resources.iter().any(|resource| resource.kind.is_persistent_volume()) {
+        return Err(Refusal::failed(
+            "Persistent volumes of executors are not supported by this agent",
+        ));
+    }
+    if let Some(container) = &executor.container {
+        container::check(container)?;
+    }
+    holding::check(&executor.executor_id.value, &resources, stock, partition_aware)?;
+    Ok(countable(&resources))
+}
+
 /// The folder of a container's sandbox below the agent's work folder.
-pub fn sandbox(agent_id: &str, framework_id: &str, task_id: &str, container_id: &str) -> PathBuf {
+pub fn sandbox(
+    agent_id: &str,
+    framework_id: &str,
+    executor_id: &str,
+    container_id: &str,
+) -> PathBuf {
     let mut path = PathBuf::from("slaves");
-    for part in [agent_id, "frameworks", framework_id, "executors", task_id, "runs", container_id] {
+    for part in
+        [agent_id, "frameworks", framework_id, "executors", executor_id, "runs", container_id]
+    {
         path.push(part);
     }
     path

@@ -26,15 +26,22 @@ fn task(changes: serde_json::Value) -> TaskInfo {
 }
 
 fn decide(task: &TaskInfo) -> Result<Plan, Refusal> {
-    let free = Resources::parse("cpus:1;mem:128;ports:[31000-31009]", "*").unwrap();
+    decide_with(task, &Resources::EMPTY)
+}
+
+fn decide_with(task: &TaskInfo, held: &Resources) -> Result<Plan, Refusal> {
+    let free = Resources::parse("cpus:1;mem:128;disk:100;ports:[31000-31009]", "*").unwrap();
     let machine = Machine {
         agent_id: "A",
         container_id: "C",
         sandbox: "/w/C",
+        ip: IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
         endpoint: "10.0.0.1:5051",
         path: "/bin",
         root: true,
-        free: Some(&free),
+        work_dir: Path::new("/w"),
+        stock: Some(Stock { free: &free, held }),
+        in_use: &BTreeSet::new(),
     };
     admit(task, &framework(), None, &machine)
 }
@@ -123,6 +130,7 @@ fn a_plain_command() {
             grace_ms: 3000,
             completion_ms_max: None,
             downloads: [],
+            links: [],
         }"#]],
     );
 }
@@ -195,7 +203,7 @@ fn refusals_say_why() {
         (
             json!({"resources": [{"name": "cpus", "type": "SCALAR", "scalar": {"value": 2}}]}),
             expect![
-                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Task uses more resources than are free on this agent"
+                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Task uses more resources than are free on this agent, by cpus:1"
             ],
         ),
         (
@@ -267,6 +275,85 @@ fn downloads_are_named_after_their_source() {
     }
 }
 
+/// So much of something that `role` reserved by an operation.
+fn reserved(name: &str, amount: f64, role: &str) -> serde_json::Value {
+    json!({
+        "name": name, "type": "SCALAR", "scalar": {"value": amount},
+        "reservations": [{"type": "DYNAMIC", "role": role, "principal": "p"}],
+    })
+}
+
+fn volume(id: &str, path: &str) -> serde_json::Value {
+    let mut volume = reserved("disk", 64.0, "eng/web");
+    volume["disk"] = json!({
+        "persistence": {"id": id}, "volume": {"container_path": path, "mode": "RW"},
+    });
+    volume
+}
+
+fn held(list: serde_json::Value) -> Resources {
+    let wire: Vec<karman_api::mesos::v1::Resource> = serde_json::from_value(list).unwrap();
+    resources_from_wire(&wire).unwrap()
+}
+
+fn told(outcome: Result<Plan, Refusal>) -> String {
+    match outcome {
+        Ok(plan) => format!("{:?}", plan.links),
+        Err(Refusal { state, reason, message }) => {
+            format!("{} {}: {message}", state.as_str_name(), reason.as_str_name())
+        }
+    }
+}
+
+#[test]
+fn reservations_are_used_by_whom_they_were_made_for() {
+    let wants = |list: serde_json::Value| task(json!({"resources": list}));
+    let cpu = reserved("cpus", 0.5, "eng/web");
+    let stock = held(json!([cpu, reserved("mem", 64.0, "eng/web")]));
+    assert_eq!(told(decide_with(&wants(json!([cpu])), &stock)), "[]");
+    assert_eq!(
+        told(decide_with(&wants(json!([reserved("cpus", 0.6, "eng/web")])), &stock)),
+        "TASK_LOST REASON_RESOURCES_UNKNOWN: Task 'T' uses reservations or volumes that this agent does not have: cpus(eng/web):0.6"
+    );
+    // Together with what is not reserved it is more than there is.
+    let unreserved = json!({"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.6}});
+    assert_eq!(
+        told(decide_with(&wants(json!([cpu, unreserved])), &stock)),
+        "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Task uses more resources than are free on this agent, by cpus:0.1"
+    );
+}
+
+#[test]
+fn volumes_are_linked_into_the_sandbox() {
+    let wants = |path: &str| task(json!({"resources": [volume("v", path)]}));
+    let stock = held(json!([volume("v", "elsewhere")]));
+    assert_eq!(
+        told(decide_with(&wants("data/db"), &stock)),
+        r#"[Link { at: "data/db", volume: "/w/volumes/roles/eng web/v", own: true }]"#
+    );
+    assert_eq!(
+        told(decide_with(&wants("data"), &Resources::EMPTY)),
+        "TASK_LOST REASON_RESOURCES_UNKNOWN: Task 'T' uses reservations or volumes that this agent does not have: disk(eng/web):64"
+    );
+    for path in ["/data", "../data", "", "a/../../b"] {
+        assert_eq!(
+            told(decide_with(&wants(path), &stock)),
+            format!(
+                "TASK_ERROR REASON_TASK_INVALID: The container path '{path}' of the persistent volume 'v' must lie inside of the sandbox"
+            )
+        );
+    }
+    let fetched =
+        json!({"value": "true", "uris": [{"value": "/etc/hosts", "output_file": "data/hosts"}]});
+    assert_eq!(
+        told(decide_with(
+            &task(json!({"resources": [volume("v", "data")], "command": fetched})),
+            &stock
+        )),
+        "TASK_ERROR REASON_TASK_INVALID: Cannot fetch '/etc/hosts' into a persistent volume ('data/hosts')"
+    );
+}
+
 proptest! {
     #[test]
     fn what_is_admitted_stays_below_its_folders(id in "[ -~]{0,12}", file in "[ -~]{0,12}") {
@@ -278,7 +365,7 @@ proptest! {
         if let Ok(plan) = decide(&task) {
             let path = sandbox("A", "F", &task.task_id.value, "C");
             prop_assert_eq!(path.components().count(), 8);
-            let normal = |path: &std::path::Path| path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
+            let normal = |path: &Path| path.components().all(|part| matches!(part, std::path::Component::Normal(_)));
             prop_assert!(normal(&path));
             prop_assert!(plan.downloads.iter().all(|download| normal(download.to.as_ref())));
         }

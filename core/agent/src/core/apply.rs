@@ -78,6 +78,9 @@ impl Core {
         }
         if before < Phase::Terminal && after == Phase::Terminal {
             self.used = self.used.saturating_sub(&entry.resources);
+            let state = entry.view.state();
+            self.retire_volumes(todo);
+            self.left_group(now_ms, id, state, todo);
             self.settle(id, todo);
         }
     }
@@ -119,6 +122,7 @@ impl Core {
             self.completed.pop_front();
         }
         self.completed.push_back(Arc::clone(&entry.view));
+        self.forget_group(&entry);
         let framework = &entry.record.framework_id;
         if !self.by_task.keys().any(|(other, _)| other == framework) {
             self.frameworks.remove(framework);

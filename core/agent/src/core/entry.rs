@@ -10,12 +10,13 @@ use tokio_util::sync::CancellationToken;
 use super::status;
 use crate::admit::{self, Plan};
 use crate::cgroup::Group;
-use crate::driver::Job;
+use crate::driver::{Job, Parent};
 use crate::lifecycle::{Container, Traits};
 use crate::meta::Record;
 use crate::shim::records::RunDir;
 use crate::updates::Stream;
 use crate::view::View;
+use crate::volumes::{self, Volume};
 
 /// Everything about a container until its end is acknowledged.
 #[derive(Debug)]
@@ -29,8 +30,11 @@ pub(crate) struct Entry {
     pub(super) lines: usize,
     /// As what it runs; absent if it was refused.
     pub(super) plan: Option<Arc<Plan>>,
-    /// What it takes from the agent.
+    /// What it takes from the agent, as it is counted.
     pub(super) resources: Resources,
+    pub(super) volumes: Vec<Volume>,
+    /// Whether it takes anything: what is refused never does.
+    pub(super) counted: bool,
     /// Its framework is gone: nobody wants to hear.
     pub(super) silent: bool,
     /// Cancelled when it is to stop.
@@ -56,7 +60,9 @@ impl Entry {
         Self {
             view: Arc::new(view),
             machine: Container::new(traits(framework, memory)),
-            resources: admit::resources(&record.task).unwrap_or_default(),
+            resources: Resources::EMPTY,
+            volumes: Vec::new(),
+            counted: false,
             record,
             run,
             group,
@@ -69,11 +75,25 @@ impl Entry {
         }
     }
 
+    /// From now on it takes what it asks for.
+    pub(super) fn count(&mut self) {
+        let uses = admit::resources(&self.record.task).unwrap_or_default();
+        let volumes = volumes::uses(&uses).unwrap_or_default();
+        self.volumes = volumes.into_iter().map(|used| used.volume).collect();
+        self.resources = admit::countable(&uses);
+        self.counted = true;
+    }
+
     pub(super) fn job(&self) -> Job {
         Job {
             container_id: self.record.container_id.clone(),
             run: self.run.clone(),
             sandbox: self.record.sandbox.clone(),
+            parent: self.record.member.as_ref().map(|member| Parent {
+                group: member.group.clone(),
+                sandbox: member.sandbox.clone(),
+                task_id: self.record.task.task_id.value.clone(),
+            }),
             group: self.group.clone(),
             stop: self.stop.clone(),
         }

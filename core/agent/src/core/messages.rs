@@ -5,15 +5,15 @@ use std::sync::Arc;
 use karman_api::mesos::v1::{ExecutorInfo, FrameworkId, FrameworkInfo, KillPolicy, TaskInfo};
 use karman_api::session::master_message::Body;
 use karman_api::session::{
-    Acknowledge, AgentTask, Drain, ExecutorMessage, Kill, Launch, Register, Shutdown,
+    Acknowledge, AgentTask, Drain, ExecutorMessage, Kill, Launch, Register, Resources, Shutdown,
     ShutdownExecutor, ShutdownFramework,
 };
+use karman_model::resource::Resources as ModelResources;
 use tracing::{info, warn};
 use uuid::Uuid;
 
-use super::entry::traits;
 use super::{Core, Entry, Membership, Todo};
-use crate::admit::{self, Machine, Plan, Refusal};
+use crate::admit::{self, Machine, Plan, Refusal, Stock};
 use crate::drain;
 use crate::lifecycle::{Event, StopCause};
 use crate::meta::{Line, Record, Write};
@@ -56,7 +56,7 @@ impl Core {
             task: Some(entry.record.task.clone()),
             status: entry.updates.outstanding().cloned(),
             latest: entry.updates.latest().cloned(),
-            executor: None,
+            executor: entry.record.member.as_ref().map(|member| member.executor.clone()),
         };
         let heard = |entry: &&Entry| !entry.silent;
         Register {
@@ -71,7 +71,7 @@ impl Core {
                 .collect(),
             address: self.settings.ip.to_string(),
             capabilities: settings::capabilities(),
-            held: Vec::new(),
+            held: self.holding.wire.clone(),
             drain: self.drain.as_ref().map(|drain| drain.config),
         }
     }
@@ -111,7 +111,8 @@ impl Core {
             }) => self.drop_message(&framework.value, &executor.value),
             Body::Drain(Drain { config }) => self.drain(now_ms, config, todo),
             Body::Shutdown(Shutdown { reason }) => self.removed(now_ms, reason, todo),
-            Body::Resources(_) | Body::Registered(_) | Body::Rejected(_) | Body::Ping(_) => {}
+            Body::Resources(Resources { resources }) => self.hold(resources, todo),
+            Body::Registered(_) | Body::Rejected(_) | Body::Ping(_) => {}
             Body::Launch(_)
             | Body::Kill(_)
             | Body::Acknowledge(_)
@@ -141,8 +142,15 @@ impl Core {
             self.frameworks.insert(framework_id.clone(), Arc::clone(&framework));
             todo.frameworks.push((framework_id.clone(), Arc::clone(&framework)));
         }
-        for task in tasks {
-            self.launch_one(now_ms, &framework_id, &framework, executor, task, todo);
+        match executor {
+            Some(executor) => {
+                self.launch_group(now_ms, (&framework_id, &framework), executor, tasks, todo);
+            }
+            None => {
+                for task in tasks {
+                    self.launch_one(now_ms, &framework_id, &framework, task, todo);
+                }
+            }
         }
     }
 
@@ -151,14 +159,12 @@ impl Core {
         now_ms: u64,
         framework_id: &str,
         framework: &Arc<FrameworkInfo>,
-        executor: Option<&ExecutorInfo>,
         task: TaskInfo,
         todo: &mut Todo,
     ) {
         let Some(agent_id) = self.agent_id.clone() else { return };
         let task_id = task.task_id.value.clone();
-        let key = (framework_id.to_owned(), task_id.clone());
-        if self.by_task.contains_key(&key) {
+        if self.by_task.contains_key(&(framework_id.to_owned(), task_id.clone())) {
             // Said twice, for example before and after a lost connection.
             warn!(framework_id, task_id, "a task that is known already is not launched again");
             return;
@@ -171,36 +177,70 @@ impl Core {
             &container_id,
         ));
         let record = Record {
-            agent_id: agent_id.clone(),
+            agent_id,
             framework_id: framework_id.to_owned(),
-            container_id: container_id.clone(),
+            container_id,
             sandbox,
             launched_ms: now_ms,
             task,
+            member: None,
         };
-        let free = admit::countable(&self.settings.resources).saturating_sub(&self.used);
         let planned = match &self.drain {
-            Some(_) => Err(drain::Drain::refusal(traits(framework, None).partition_aware)),
-            None => self.plan(&record, framework, executor, Some(&free)),
+            Some(_) => Err(drain::Drain::refusal(admit::is_partition_aware(framework))),
+            None => {
+                let (free, held) = (self.free(), self.held());
+                self.plan(&record, framework, None, Some(Stock { free: &free, held: &held }))
+            }
         };
-        info!(framework_id, task_id, container_id, "launching");
-        let run = self.settings.run_dir(&agent_id, &container_id);
+        self.start(now_ms, record, framework, planned, todo);
+    }
+
+    /// What no running task uses, as it is counted.
+    pub(super) fn free(&self) -> ModelResources {
+        admit::countable(&self.settings.resources).saturating_sub(&self.used)
+    }
+
+    /// All that this agent has, with what operations made of it.
+    pub(super) fn held(&self) -> Arc<ModelResources> {
+        let told = self.holding.resources.as_ref();
+        told.map_or_else(|| Arc::new(self.settings.resources.clone()), Arc::clone)
+    }
+
+    /// Puts a new task on record, and runs it if it is admitted.
+    pub(super) fn start(
+        &mut self,
+        now_ms: u64,
+        record: Record,
+        framework: &Arc<FrameworkInfo>,
+        planned: Result<Plan, Refusal>,
+        todo: &mut Todo,
+    ) {
+        let container_id = record.container_id.clone();
+        info!(
+            framework_id = record.framework_id,
+            task_id = record.task.task_id.value,
+            container_id,
+            "launching"
+        );
+        let run = self.settings.run_dir(&record.agent_id, &container_id);
         let group = self
             .settings
             .hierarchy
             .as_ref()
-            .map(|hierarchy| hierarchy.group(&agent_id, &container_id));
+            .map(|hierarchy| hierarchy.group(&record.agent_id, &container_id));
         todo.write(&run, Write::Create(Box::new(record.clone())));
         let (plan, refusal) = match planned {
             Ok(plan) => (Some(plan), None),
             Err(refusal) => (None, Some(refusal)),
         };
-        let entry = Entry::new(record, run, group, plan, framework);
-        self.by_task.insert(key, container_id.clone());
+        let mut entry = Entry::new(record, run, group, plan, framework);
+        self.by_task.insert(entry.key(), container_id.clone());
         if let Some(plan) = &entry.plan {
             todo.launches.push((entry.job(), Arc::clone(plan)));
+            entry.count();
+            self.used = self.used.clone() + &entry.resources;
+            self.join_executor(&entry.record);
         }
-        self.used = self.used.clone() + entry.resources.clone();
         self.containers.insert(container_id.clone(), entry);
         if let Some(refusal) = refusal {
             self.refuse(now_ms, &container_id, refusal, todo);
@@ -213,16 +253,20 @@ impl Core {
         record: &Record,
         framework: &FrameworkInfo,
         executor: Option<&ExecutorInfo>,
-        free: Option<&karman_model::resource::Resources>,
+        stock: Option<Stock<'_>>,
     ) -> Result<Plan, Refusal> {
+        let in_use = self.volumes_in_use();
         let machine = Machine {
             agent_id: &record.agent_id,
             container_id: &record.container_id,
             sandbox: &record.sandbox.to_string_lossy(),
+            ip: self.settings.ip,
             endpoint: &self.settings.endpoint(),
             path: &self.settings.path,
             root: self.settings.root,
-            free,
+            work_dir: &self.settings.work_dir,
+            stock,
+            in_use: &in_use,
         };
         admit::admit(&record.task, framework, executor, &machine)
     }
@@ -251,7 +295,11 @@ impl Core {
         let grace = policy.and_then(|policy| policy.grace_period.as_ref());
         let grace_ms =
             grace.map_or_else(|| entry.grace_ms(), |grace| admit::millis(grace.nanoseconds));
+        let group = entry.record.group().map(ToOwned::to_owned);
         self.container(now_ms, &id, Event::Stop { cause: StopCause::Asked, grace_ms }, todo);
+        if let Some(group) = group {
+            self.end_group(now_ms, &group, todo);
+        }
     }
 
     fn acknowledge(&mut self, key: &(String, String), uuid: &[u8], todo: &mut Todo) {

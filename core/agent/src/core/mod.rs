@@ -6,6 +6,8 @@
 
 mod apply;
 mod entry;
+mod group;
+mod hold;
 mod leave;
 mod messages;
 mod perform;
@@ -31,6 +33,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admit::Plan;
 use crate::checks;
+use crate::core::hold::{Arrangement, Holding};
 use crate::drain::Drain;
 use crate::driver::{Driver, Job};
 use crate::lifecycle;
@@ -98,12 +101,15 @@ pub(crate) struct Core {
     /// Container of each task that is not forgotten, by framework and task.
     by_task: BTreeMap<(String, String), String>,
     frameworks: BTreeMap<String, Arc<FrameworkInfo>>,
-    /// What the tasks that have not ended take.
+    /// Those of groups that have not ended.
+    executors: BTreeMap<group::Key, group::Executor>,
+    /// What the tasks and executors that have not ended take.
     used: Resources,
     completed: VecDeque<Arc<View>>,
     outgoing: Option<mpsc::Sender<AgentMessage>>,
     master: Option<String>,
     drain: Option<Drain>,
+    holding: Holding,
     /// Messages for executors, of which there is none that could read them.
     messages_dropped: u64,
     membership: watch::Sender<Membership>,
@@ -129,6 +135,11 @@ struct Todo {
     drain: Option<Option<Drain>>,
     /// The master removed this agent: its id is void.
     removed: Option<String>,
+    /// What becomes of volumes, in order.
+    volumes: Vec<Arrangement>,
+    /// Groups that are launched, of which all tasks must be on record before.
+    groups: BTreeSet<String>,
+    executors_ended: Vec<group::Key>,
     /// Containers whose updates may be due.
     updated: BTreeSet<String>,
     /// Every container's may.
@@ -168,11 +179,13 @@ impl Core {
             containers: BTreeMap::new(),
             by_task: BTreeMap::new(),
             frameworks: BTreeMap::new(),
+            executors: BTreeMap::new(),
             used: Resources::default(),
             completed: VecDeque::new(),
             outgoing: None,
             master: None,
             drain: None,
+            holding: Holding::default(),
             messages_dropped: 0,
             membership,
             snapshot,
@@ -216,6 +229,7 @@ impl Core {
                 .collect(),
             completed: self.completed.clone(),
             drain: self.drain.clone(),
+            held: self.holding.resources.clone(),
             messages_dropped: self.messages_dropped,
         };
         self.snapshot.send_replace(Arc::new(snapshot));

@@ -1,23 +1,24 @@
 //! Does what a batch of events asks for: the disk first, then everything that
 //! others can see.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::StreamExt as _;
-use karman_api::mesos::v1::FrameworkId;
-use karman_api::session::{AgentMessage, StatusUpdate, agent_message};
+use karman_api::mesos::v1::{ExecutorId, FrameworkId};
+use karman_api::session::{AgentMessage, ExecutorEnded, StatusUpdate, agent_message};
 use karman_rt::time::now_ms;
 use rustix::process::{PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 use tokio::sync::mpsc::error::TrySendError;
 use tracing::{error, warn};
 
 use super::{Core, Entry, Event, Membership, Todo};
+use crate::admit::Plan;
 use crate::drain::Drain;
-use crate::driver::blocking;
+use crate::driver::{Job, blocking};
 use crate::lifecycle::{self, Ended};
 use crate::meta::{self, Write};
 use crate::shim::records::{Claim, Kill, RunDir, Stored};
@@ -39,6 +40,9 @@ impl Core {
             kills,
             drain,
             removed,
+            volumes,
+            groups,
+            executors_ended,
             updated,
             all_updated,
         } = todo;
@@ -51,12 +55,17 @@ impl Core {
         if let Some(drain) = drain {
             self.save_drain(drain).await;
         }
+        if !volumes.is_empty() {
+            self.move_volumes(volumes).await;
+        }
         for (id, framework) in frameworks {
             self.save_framework(&id, framework).await;
         }
         let failed = write_all(writes).await;
+        let torn = self.seal_groups(groups, &launches, &failed).await;
         for (job, plan) in launches {
-            match failed.get(job.run.path()) {
+            let group = job.parent.as_ref().and_then(|parent| torn.get(&parent.group));
+            match failed.get(job.run.path()).or(group) {
                 None => self.driver.launch(job, plan),
                 Some(reason) => {
                     let ended = Ended::Unrecorded {
@@ -78,6 +87,7 @@ impl Core {
         let kills = kills.into_iter().map(|(run, wanted)| kill(run, wanted));
         futures::stream::iter(kills).buffer_unordered(WRITERS).collect::<()>().await;
         self.deliver(updated.into_iter().collect(), all_updated);
+        self.tell_ends(executors_ended);
         if let Some(agent_id) = registered {
             self.membership.send_replace(Membership::Registered { agent_id });
         }
@@ -89,6 +99,46 @@ impl Core {
         self.tasks.spawn("event", async move {
             let _stopping = events.send(event).await;
         });
+    }
+
+    /// Notes that all tasks of new groups are on record; of which groups that is
+    /// not so, and why.
+    async fn seal_groups(
+        &self,
+        groups: BTreeSet<String>,
+        launches: &[(Job, Arc<Plan>)],
+        failed: &BTreeMap<PathBuf, String>,
+    ) -> BTreeMap<String, String> {
+        let mut torn = BTreeMap::new();
+        for (job, _) in launches {
+            if let (Some(parent), Some(reason)) = (&job.parent, failed.get(job.run.path())) {
+                torn.insert(parent.group.clone(), reason.clone());
+            }
+        }
+        let Some(agent_id) = &self.agent_id else { return torn };
+        for group in
+            groups.into_iter().filter(|group| !torn.contains_key(group)).collect::<Vec<_>>()
+        {
+            let (meta, name) = (self.settings.meta(agent_id), group.clone());
+            if let Err(error) = blocking(move || meta::save_group(&meta, &name)).await {
+                torn.insert(group, error.to_string());
+            }
+        }
+        torn
+    }
+
+    /// Best effort: a new session begins with what is left.
+    fn tell_ends(&self, ended: Vec<(String, String)>) {
+        let Some(outgoing) = &self.outgoing else { return };
+        for (framework, executor) in ended {
+            let ended = ExecutorEnded {
+                framework_id: Some(FrameworkId { value: framework }),
+                executor_id: Some(ExecutorId { value: executor }),
+                status: 0,
+            };
+            let body = Some(agent_message::Body::ExecutorEnded(ended));
+            let _full = outgoing.try_send(AgentMessage { body });
+        }
     }
 
     async fn remember(&self, agent_id: &str) {

@@ -26,6 +26,9 @@ pub(crate) struct Restored {
     runs: Vec<(Found, Facts)>,
     frameworks: BTreeMap<String, FrameworkInfo>,
     drain: Option<Drain>,
+    held: Option<meta::Held>,
+    /// Groups of which all tasks are on record.
+    groups: BTreeSet<String>,
 }
 
 impl Restored {
@@ -36,17 +39,23 @@ impl Restored {
         let boot_id = meta::load_boot_id(work_dir)?;
         if let Some(agent_id) = &restored.agent_id {
             restored.drain = meta::load_drain(&settings.meta(agent_id))?;
+            restored.held = meta::load_held(&settings.meta(agent_id))?;
         }
         let same_boot = boot_id.as_ref().is_none_or(|boot_id| *boot_id == settings.boot_id);
         for folder in meta::agents(work_dir)? {
             restored.frameworks.extend(meta::load_frameworks(&folder)?);
-            let mut known = BTreeSet::new();
+            let (mut known, mut grouped) = (BTreeSet::new(), BTreeSet::new());
             for found in meta::load_runs(&folder)? {
                 let run = settings.run_dir(&found.record.agent_id, &found.record.container_id);
                 let facts = facts(&run, &found, same_boot);
                 known.insert(found.record.container_id.clone());
+                grouped.extend(found.record.group().map(ToOwned::to_owned));
                 restored.runs.push((found, facts));
             }
+            let (kept, over): (BTreeSet<_>, BTreeSet<_>) =
+                meta::load_groups(&folder)?.into_iter().partition(|it| grouped.contains(it));
+            restored.groups.extend(kept);
+            over.iter().for_each(|group| meta::forget_group(&folder, group));
             let agent_id = folder.file_name().and_then(|name| name.to_str());
             if let (Some(hierarchy), Some(agent_id)) = (&settings.hierarchy, agent_id) {
                 hierarchy.sweep(agent_id, &known);
@@ -83,7 +92,7 @@ fn record<T: DeserializeOwned>(path: &std::path::Path) -> Option<T> {
 
 impl Core {
     pub(super) fn restore(&mut self, restored: Restored) {
-        let Restored { agent_id: _, runs, frameworks, drain } = restored;
+        let Restored { agent_id: _, runs, frameworks, drain, held, groups } = restored;
         self.drain = drain;
         self.frameworks =
             frameworks.into_iter().map(|(id, framework)| (id, Arc::new(framework))).collect();
@@ -97,6 +106,9 @@ impl Core {
             self.frameworks.remove(&id);
         }
         let mut todo = std::mem::take(&mut self.restored);
+        self.restore_groups(now_ms(), &groups, &mut todo);
+        self.restore_holding(held, &mut todo);
+        self.empty_trash(vec![self.settings.work_dir.join("volumes")]);
         self.go_on_leaving(now_ms(), &mut todo);
         self.restored = todo;
         if count > 0 {
@@ -125,7 +137,8 @@ impl Core {
                 let group = self.settings.hierarchy.as_ref();
                 let group =
                     group.map(|hierarchy| hierarchy.group(&record.agent_id, &record.container_id));
-                let planned = self.plan(&record, &framework, None, None);
+                let executor = record.member.as_ref().map(|member| &member.executor);
+                let planned = self.plan(&record, &framework, executor, None);
                 let mut entry =
                     Entry::new(record, run, group, planned.as_ref().ok().cloned(), &framework);
                 entry.machine =
@@ -140,7 +153,9 @@ impl Core {
                 let id = entry.record.container_id.clone();
                 self.by_task.insert(entry.key(), id.clone());
                 if phase != Phase::Terminal {
-                    self.used = self.used.clone() + entry.resources.clone();
+                    entry.count();
+                    self.used = self.used.clone() + &entry.resources;
+                    self.restore_executor(&entry.record);
                 }
                 resume(&mut todo, &entry, action, goal);
                 let healthy = entry.view.healthy;

@@ -4,8 +4,8 @@ use karman_api::convert::{Format, resource_to_wire};
 use karman_api::mesos::v1::network_info::IpAddress;
 use karman_api::mesos::v1::task_status::{Reason, Source};
 use karman_api::mesos::v1::{
-    AgentId, CheckInfo, CheckStatusInfo, ContainerId, ContainerStatus, ExecutorId, NetworkInfo,
-    TaskId, TaskResourceLimitation, TaskState, TaskStatus, check_info, check_status_info,
+    AgentId, CheckInfo, CheckStatusInfo, ContainerStatus, ExecutorId, NetworkInfo,
+    TaskResourceLimitation, TaskState, TaskStatus, check_info, check_status_info,
 };
 use karman_model::quantity::Quantity;
 use karman_model::resource::Resource;
@@ -52,17 +52,15 @@ fn blank(
     now_ms: u64,
 ) -> TaskStatus {
     let record = &entry.record;
-    let task_id = &record.task.task_id.value;
     TaskStatus {
-        task_id: TaskId { value: task_id.clone() },
+        task_id: record.task.task_id.clone(),
         state: state.into(),
         message: None,
         source: Some(source.into()),
         reason: None,
         data: None,
         agent_id: Some(AgentId { value: record.agent_id.clone() }),
-        // A command runs as if under an executor of its own name.
-        executor_id: Some(ExecutorId { value: task_id.clone() }),
+        executor_id: Some(ExecutorId { value: record.executor_id().to_owned() }),
         timestamp: Some(seconds(now_ms)),
         uuid: Some(Uuid::new_v4().as_bytes().to_vec().into()),
         healthy: None,
@@ -77,7 +75,7 @@ fn blank(
 fn container(settings: &Settings, entry: &Entry) -> ContainerStatus {
     let address = IpAddress { protocol: None, ip_address: Some(settings.ip.to_string()) };
     ContainerStatus {
-        container_id: Some(ContainerId { value: entry.record.container_id.clone(), parent: None }),
+        container_id: Some(entry.record.container()),
         network_infos: vec![NetworkInfo { ip_addresses: vec![address], ..NetworkInfo::default() }],
         cgroup_info: None,
         executor_pid: entry.view.shim_pid,

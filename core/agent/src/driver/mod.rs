@@ -43,9 +43,20 @@ pub(crate) struct Job {
     pub(crate) container_id: String,
     pub(crate) run: RunDir,
     pub(crate) sandbox: PathBuf,
+    /// Of a task of a group.
+    pub(crate) parent: Option<Parent>,
     pub(crate) group: Option<Group>,
     /// Cancelled when the container is to stop.
     pub(crate) stop: CancellationToken,
+}
+
+/// What a task of a group is inside of.
+#[derive(Clone, Debug)]
+pub(crate) struct Parent {
+    pub(crate) group: String,
+    pub(crate) sandbox: PathBuf,
+    /// The name of its own sandbox in that of the executor.
+    pub(crate) task_id: String,
 }
 
 /// Cheap to clone.
@@ -95,11 +106,14 @@ impl Driver {
 
     /// Everything that must be there before the command is.
     async fn prepare(&self, job: &Job, plan: &Plan) -> Result<(), Ended> {
-        let sandbox = job.sandbox.clone();
+        let (sandbox, parent) = (job.sandbox.clone(), job.parent.clone());
         let user = plan.user.clone();
-        blocking(move || prepare::sandbox(&sandbox, user.as_deref()))
-            .await
-            .map_err(|error| not_started(karman_rt::chain(&error)))?;
+        blocking(move || match &parent {
+            None => prepare::sandbox(&sandbox, user.as_deref()),
+            Some(parent) => prepare::nested(parent, &sandbox, user.as_deref()),
+        })
+        .await
+        .map_err(|error| not_started(karman_rt::chain(&error)))?;
         for download in &plan.downloads {
             tokio::select! {
                 fetched = fetch::fetch(download, &job.sandbox, plan.user.as_deref()) => {
@@ -108,6 +122,11 @@ impl Driver {
                 () = job.stop.cancelled() => return Err(never_started()),
             }
         }
+        let (sandbox, links) = (job.sandbox.clone(), plan.links.clone());
+        let user = plan.user.clone();
+        blocking(move || prepare::links(&sandbox, &links, user.as_deref()))
+            .await
+            .map_err(|error| not_started(karman_rt::chain(&error)))?;
         let launch = Launch {
             program: plan.program.clone(),
             arguments: plan.arguments.clone(),

@@ -139,11 +139,15 @@ pub(super) async fn debug(
     let mut names = Map::new();
     for view in snapshot.containers.values().chain(&snapshot.completed) {
         let real = view.record.sandbox.to_string_lossy().into_owned();
-        let public = format!(
+        let mut public = format!(
             "/frameworks/{}/executors/{}/runs/latest",
             view.record.framework_id,
-            view.task_id()
+            view.record.executor_id()
         );
+        if view.record.member.is_some() {
+            public.push_str("/tasks/");
+            public.push_str(view.task_id());
+        }
         names.insert(public, Value::String(real.clone()));
         names.insert(real.clone(), Value::String(real));
     }

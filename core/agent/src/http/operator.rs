@@ -19,7 +19,6 @@ use super::{Shared, metrics, state, tasks};
 use crate::drain::Drain;
 use crate::driver::blocking;
 use crate::files::{self, READ_BYTES_MAX};
-use crate::view::View;
 
 pub(super) async fn call(
     State(shared): State<Shared>,
@@ -204,21 +203,25 @@ fn get_tasks(shared: &Shared) -> response::GetTasks {
 
 fn get_executors(shared: &Shared) -> response::GetExecutors {
     let snapshot = shared.snapshot();
+    let (live, done) = state::executors(snapshot.containers.values(), snapshot.completed.iter());
     response::GetExecutors {
-        executors: snapshot.containers.values().map(|view| executor(view)).collect(),
-        completed_executors: snapshot.completed.iter().map(|view| executor(view)).collect(),
+        executors: live.iter().map(executor).collect(),
+        completed_executors: done.iter().map(executor).collect(),
     }
 }
 
-fn executor(view: &View) -> get_executors::Executor {
-    let task = &view.record.task;
-    let executor_info = ExecutorInfo {
-        executor_id: ExecutorId { value: task.task_id.value.clone() },
-        framework_id: Some(FrameworkId { value: view.record.framework_id.clone() }),
-        command: task.command.clone(),
-        resources: task.resources.clone(),
-        name: Some(format!("Command Executor (Task: {})", task.task_id.value)),
-        ..ExecutorInfo::default()
+fn executor(executor: &state::Executor<'_>) -> get_executors::Executor {
+    let record = &executor.first.record;
+    let executor_info = match &record.member {
+        Some(member) => member.executor.clone(),
+        None => ExecutorInfo {
+            executor_id: ExecutorId { value: record.executor_id().to_owned() },
+            framework_id: Some(FrameworkId { value: record.framework_id.clone() }),
+            command: record.task.command.clone(),
+            resources: record.task.resources.clone(),
+            name: Some(executor.name()),
+            ..ExecutorInfo::default()
+        },
     };
     get_executors::Executor { executor_info }
 }
@@ -244,12 +247,9 @@ async fn get_containers(shared: &Shared) -> response::GetContainers {
     let measured = state::measured(shared).await.into_iter();
     let containers = measured.map(|(view, statistics)| Container {
         framework_id: Some(FrameworkId { value: view.record.framework_id.clone() }),
-        executor_id: Some(ExecutorId { value: view.task_id().to_owned() }),
-        executor_name: Some(format!("Command Executor (Task: {})", view.task_id())),
-        container_id: karman_api::mesos::v1::ContainerId {
-            value: view.record.container_id.clone(),
-            parent: None,
-        },
+        executor_id: Some(ExecutorId { value: view.record.executor_id().to_owned() }),
+        executor_name: Some(state::name(&view)),
+        container_id: view.record.container(),
         container_status: Some(state::status(&view)),
         resource_statistics: Some(statistics),
     });

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use axum::extract::{Query, State};
 use axum::response::Response;
-use karman_api::convert::{Format, attributes_to_wire, resources_from_wire, resources_to_wire};
-use karman_api::mesos::v1::{Attribute, ContainerId, ContainerStatus, value};
+use karman_api::convert::{attributes_to_wire, resources_from_wire};
+use karman_api::mesos::v1::{Attribute, ContainerStatus, value};
 use karman_model::resource::Resources;
 use karman_rt::time::now_ms;
 use serde_json::{Map, Value, json};
@@ -27,13 +27,13 @@ pub(super) async fn state(
 
 fn dump(shared: &Shared) -> Value {
     let (settings, snapshot) = (&shared.settings, shared.snapshot());
-    let all = &settings.resources;
-    let reserved: Map<String, Value> = all
-        .reserved_roles()
-        .into_iter()
-        .map(|role| (role.to_owned(), tasks::resources(&all.reserved_to(role))))
-        .collect();
-    let full = |resources: &Resources| wire(&resources_to_wire(resources, Format::Refined));
+    // With what operations made of it, once a master has said so.
+    let all = snapshot.held.as_deref().unwrap_or(&settings.resources);
+    let by_role = |resources: &Resources, form: &dyn Fn(&Resources) -> Value| -> Value {
+        let one = |role: &str| (role.to_owned(), form(&resources.reserved_to(role)));
+        resources.reserved_roles().into_iter().map(one).collect::<Map<_, _>>().into()
+    };
+    let full = |resources: &Resources| wire(&tasks::endpoint(resources));
     let used = used(&snapshot);
     let mut state = json!({
         "version": settings.version,
@@ -44,12 +44,12 @@ fn dump(shared: &Shared) -> Value {
         "port": settings.port,
         "capabilities": crate::settings::capability_names(),
         "resources": tasks::resources(all),
-        "reserved_resources": reserved,
-        "reserved_resources_full": {},
-        "reserved_resources_allocated": {},
+        "reserved_resources": by_role(all, &tasks::resources),
+        "reserved_resources_full": by_role(all, &full),
+        "reserved_resources_allocated": by_role(&used, &tasks::resources),
         "unreserved_resources": tasks::resources(&all.unreserved()),
         "unreserved_resources_full": full(&all.unreserved()),
-        "unreserved_resources_allocated": full(&used),
+        "unreserved_resources_allocated": tasks::resources(&used.unreserved()),
         "resource_providers": [],
         "attributes": attributes(&attributes_to_wire(&settings.attributes)),
         "master_hostname": master_hostname(&snapshot),
@@ -126,6 +126,8 @@ fn frameworks(snapshot: &Snapshot, completed: bool) -> Vec<Value> {
 
 fn framework(id: &str, live: &[&Arc<View>], done: &[&Arc<View>]) -> Option<Value> {
     let info = &live.first().or(done.first())?.framework;
+    let (active, completed) = executors(live.iter().copied(), done.iter().copied());
+    let list = |all: &[Executor<'_>]| all.iter().map(executor).collect::<Vec<_>>();
     let roles = if info.roles.is_empty() { vec!["*".to_owned()] } else { info.roles.clone() };
     Some(json!({
         "id": id,
@@ -135,28 +137,77 @@ fn framework(id: &str, live: &[&Arc<View>], done: &[&Arc<View>]) -> Option<Value
         "checkpoint": info.checkpoint(),
         "hostname": info.hostname(),
         "roles": roles,
-        "executors": live.iter().map(|view| executor(view)).collect::<Vec<_>>(),
-        "completed_executors": done.iter().map(|view| executor(view)).collect::<Vec<_>>(),
+        "executors": list(&active),
+        "completed_executors": list(&completed),
     }))
 }
 
+/// An executor with all of its tasks that are known.
+pub(super) struct Executor<'a> {
+    pub(super) first: &'a View,
+    /// Not forgotten yet, then those that are.
+    tasks: Vec<(&'a View, bool)>,
+}
+
+/// The executors of these tasks, by their containers: those with a task that is
+/// not forgotten, and the others.
+pub(super) fn executors<'a>(
+    live: impl Iterator<Item = &'a Arc<View>>,
+    done: impl Iterator<Item = &'a Arc<View>>,
+) -> (Vec<Executor<'a>>, Vec<Executor<'a>>) {
+    let mut all: BTreeMap<&str, Executor<'a>> = BTreeMap::new();
+    let both = live.map(|view| (view, true)).chain(done.map(|view| (view, false)));
+    for (view, kept) in both {
+        let (container, _) = view.record.root();
+        let blank = || Executor { first: view, tasks: Vec::new() };
+        all.entry(container).or_insert_with(blank).tasks.push((view, kept));
+    }
+    all.into_values().partition(|executor| executor.tasks.iter().any(|(_, kept)| *kept))
+}
+
+impl Executor<'_> {
+    pub(super) fn name(&self) -> String {
+        name(self.first)
+    }
+
+    /// What it and its tasks that have not ended take.
+    pub(super) fn resources(&self) -> Resources {
+        let own = self.first.record.member.as_ref().map(|member| &member.executor.resources);
+        let own = own.and_then(|own| resources_from_wire(own).ok()).unwrap_or_default();
+        let all_ended = self.tasks.iter().all(|(view, _)| tasks::has_ended(view));
+        let counted = self.tasks.iter().filter(|(view, _)| all_ended || !tasks::has_ended(view));
+        let taken =
+            counted.filter_map(|(view, _)| resources_from_wire(&view.record.task.resources).ok());
+        taken.fold(own, |all, one| all + one)
+    }
+}
+
 /// A command runs as if under an executor of its own name.
-fn executor(view: &View) -> Value {
-    let task = tasks::legacy(view);
-    let ended = tasks::has_ended(view);
-    let resources = resources_from_wire(&view.record.task.resources).unwrap_or_default();
+pub(super) fn name(view: &View) -> String {
+    match &view.record.member {
+        None => format!("Command Executor (Task: {})", view.task_id()),
+        Some(member) => member.executor.name.clone().unwrap_or_default(),
+    }
+}
+
+fn executor(executor: &Executor<'_>) -> Value {
+    let view = executor.first;
+    let (container, directory) = view.record.root();
+    let (ended, running): (Vec<_>, Vec<_>) =
+        executor.tasks.iter().map(|(view, _)| *view).partition(|view| tasks::has_ended(view));
+    let list = |views: Vec<&View>| views.into_iter().map(tasks::legacy).collect::<Vec<_>>();
     json!({
-        "id": view.task_id(),
-        "name": format!("Command Executor (Task: {})", view.task_id()),
-        "source": view.task_id(),
-        "container": view.record.container_id,
-        "directory": view.record.sandbox,
-        "resources": tasks::resources(&resources),
+        "id": view.record.executor_id(),
+        "name": executor.name(),
+        "source": view.record.executor_id(),
+        "container": container,
+        "directory": directory,
+        "resources": tasks::resources(&executor.resources()),
         "role": tasks::role(view),
-        "type": "COMMAND",
-        "tasks": if ended { json!([]) } else { json!([task]) },
+        "type": if view.record.member.is_some() { "DEFAULT" } else { "COMMAND" },
+        "tasks": list(running),
         "queued_tasks": [],
-        "completed_tasks": if ended { json!([task]) } else { json!([]) },
+        "completed_tasks": list(ended),
     })
 }
 
@@ -182,8 +233,8 @@ async fn listed(shared: &Shared, with_status: bool) -> Vec<Value> {
         .map(|(view, statistics)| {
             let mut container = json!({
                 "container_id": view.record.container_id,
-                "executor_id": view.task_id(),
-                "executor_name": format!("Command Executor (Task: {})", view.task_id()),
+                "executor_id": view.record.executor_id(),
+                "executor_name": name(&view),
                 "framework_id": view.record.framework_id,
                 "source": view.task_id(),
                 "statistics": wire(&statistics),
@@ -200,7 +251,7 @@ pub(super) fn status(view: &View) -> ContainerStatus {
     let reported =
         view.statuses.last().and_then(|status| status.container_status.clone()).unwrap_or_default();
     ContainerStatus {
-        container_id: Some(ContainerId { value: view.record.container_id.clone(), parent: None }),
+        container_id: Some(view.record.container()),
         executor_pid: view.shim_pid.or(reported.executor_pid),
         ..reported
     }

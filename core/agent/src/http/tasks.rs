@@ -1,7 +1,7 @@
 //! Tasks and resources in the forms of the two APIs.
 
-use karman_api::convert::resources_from_wire;
-use karman_api::mesos::v1::{AgentId, ExecutorId, FrameworkId, Task, TaskStatus};
+use karman_api::convert::{Format, resource_to_wire, resources_from_wire};
+use karman_api::mesos::v1::{AgentId, ExecutorId, FrameworkId, Resource, Task, TaskStatus};
 use karman_model::resource::Resources;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -29,6 +29,18 @@ pub(super) fn resources(resources: &Resources) -> Value {
     Value::Object(all)
 }
 
+/// In both forms at once, as everybody reads them: a role beside the
+/// reservations that lead to it.
+#[expect(deprecated, reason = "clients read the old field still")]
+pub(super) fn endpoint(resources: &Resources) -> Vec<Resource> {
+    let both = |resource: &karman_model::resource::Resource| {
+        let legacy = resource_to_wire(resource, Format::Legacy);
+        let refined = resource_to_wire(resource, Format::Refined);
+        Resource { role: legacy.role, reservation: legacy.reservation, ..refined }
+    };
+    resources.iter().map(both).collect()
+}
+
 pub(super) fn has_ended(view: &View) -> bool {
     is_terminal(view.state())
 }
@@ -42,7 +54,9 @@ pub(super) fn legacy(view: &View) -> Value {
     put("id", json!(info.task_id.value));
     put("name", json!(info.name));
     put("framework_id", json!(view.record.framework_id));
-    put("executor_id", json!(""));
+    // A command has no executor that anybody knows of.
+    let executor = view.record.member.as_ref().map_or("", |_| view.record.executor_id());
+    put("executor_id", json!(executor));
     put("slave_id", json!(view.record.agent_id));
     put("state", json!(view.state().as_str_name()));
     put("resources", resources(&wanted));
@@ -103,7 +117,7 @@ pub(super) fn operator(view: &View) -> Task {
         name: info.name.clone(),
         task_id: info.task_id.clone(),
         framework_id: FrameworkId { value: view.record.framework_id.clone() },
-        executor_id: Some(ExecutorId { value: info.task_id.value.clone() }),
+        executor_id: Some(ExecutorId { value: view.record.executor_id().to_owned() }),
         agent_id: AgentId { value: view.record.agent_id.clone() },
         state: view.state().into(),
         resources: info.resources.clone(),

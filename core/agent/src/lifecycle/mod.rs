@@ -10,6 +10,7 @@ use karman_api::mesos::v1::task_status::{Reason, Source};
 use serde::{Deserialize, Serialize};
 
 use crate::admit::Refusal;
+use crate::recover::is_terminal;
 use crate::shim::records::Exit;
 
 /// What is true.
@@ -133,6 +134,11 @@ impl Container {
         self.phase
     }
 
+    /// Whether the others of its group must end because it was told to.
+    pub fn is_stopping(&self) -> bool {
+        self.phase < Phase::Terminal && self.goal != Goal::Run
+    }
+
     pub fn goal(&self) -> Goal {
         self.goal
     }
@@ -186,6 +192,12 @@ impl Container {
         }
         effects
     }
+}
+
+/// Whether the end of one task is the end of its group: every end but that of a
+/// task that did what it was there for.
+pub fn ends_group(state: TaskState) -> bool {
+    is_terminal(state) && state != TaskState::TaskFinished
 }
 
 #[cfg(test)]

@@ -205,6 +205,14 @@ fn a_lost_shim_is_a_failure_unless_a_kill_was_wanted() {
     );
 }
 
+#[test]
+fn only_success_leaves_the_others_of_a_group_alone() {
+    let ending = [TaskState::TaskFailed, TaskState::TaskKilled, TaskState::TaskGone];
+    assert!(ending.into_iter().all(ends_group));
+    let harmless = [TaskState::TaskFinished, TaskState::TaskRunning, TaskState::TaskKilling];
+    assert!(!harmless.into_iter().any(ends_group));
+}
+
 fn drain(gone: bool, grace_ms: u64) -> Event {
     Event::Stop { cause: StopCause::Draining { gone }, grace_ms }
 }

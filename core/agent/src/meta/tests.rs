@@ -7,6 +7,7 @@ fn record() -> Record {
         container_id: "C".into(),
         sandbox: "/w".into(),
         launched_ms: 1,
+        member: None,
         task: TaskInfo::default(),
     }
 }

@@ -7,7 +7,7 @@ use karman_api::mesos::v1::agent_info::capability::Type;
 use karman_api::mesos::v1::task_status::Reason;
 use serde_json::json;
 
-use crate::master::{Cluster, task, task_with};
+use crate::master::{Cluster, agent, task, task_with};
 use crate::support::{eventually, eventually_async, runs};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -16,9 +16,9 @@ async fn a_task_is_launched_runs_and_is_killed() {
     assert!(register.tasks.is_empty());
     assert_eq!(register.address, "127.0.0.1");
     assert!(register.capabilities.iter().any(|it| it.r#type() == Type::AgentDraining));
-    let agent = register.agent.unwrap();
-    assert_eq!(agent.id, None);
-    let domain = agent.domain.unwrap().fault_domain.unwrap();
+    let info = register.agent.unwrap();
+    assert_eq!(info.id, None);
+    let domain = info.domain.unwrap().fault_domain.unwrap();
     assert_eq!((domain.region.name.as_str(), domain.zone.name.as_str()), ("europe", "a"));
     cluster.launch(task("t", "echo $MESOS_TASK_ID $MESOS_FRAMEWORK_ID; sleep 1000")).await;
     assert_eq!(cluster.heard().await.state(), TaskState::TaskStarting);
@@ -31,7 +31,7 @@ async fn a_task_is_launched_runs_and_is_killed() {
     let stdout = cluster
         .work_dir
         .path()
-        .join("agent/slaves/A-S0/frameworks/F-0000/executors/t/runs/latest/stdout");
+        .join(format!("agent/slaves/{}/frameworks/F-0000/executors/t/runs/latest/stdout", agent()));
     eventually(|| match fs::read_to_string(&stdout) {
         Ok(text) if text == "t F-0000\n" => Ok(()),
         other => Err(other),
@@ -113,17 +113,20 @@ async fn a_restarted_agent_finds_its_tasks() {
         }
     }
     cluster.stop_agent().await;
-    let executors = cluster.work_dir.path().join("agent/slaves/A-S0/frameworks/F-0000/executors");
+    let executors = cluster
+        .work_dir
+        .path()
+        .join(format!("agent/slaves/{}/frameworks/F-0000/executors", agent()));
     fs::write(executors.join("ends/runs/latest/go"), "").unwrap();
     let run_of = |name: &str| {
         let container = fs::read_link(executors.join(name).join("runs/latest")).unwrap();
-        cluster.work_dir.path().join("agent/meta/slaves/A-S0/runs").join(container)
+        cluster.work_dir.path().join(format!("agent/meta/slaves/{}/runs", agent())).join(container)
     };
     let exit = run_of("ends").join("exit.json");
     eventually(|| if exit.exists() { Ok(()) } else { Err("not ended") });
 
     let register = cluster.start_agent().await;
-    assert_eq!(register.agent.unwrap().id.unwrap().value, "A-S0");
+    assert_eq!(register.agent.unwrap().id.unwrap().value, agent());
     let mut tasks: Vec<String> = register
         .tasks
         .iter()
@@ -190,7 +193,7 @@ async fn a_killed_shim_is_a_failure_and_its_task_does_not_survive_it() {
     let pid = cluster
         .work_dir
         .path()
-        .join("agent/slaves/A-S0/frameworks/F-0000/executors/t/runs/latest/pid");
+        .join(format!("agent/slaves/{}/frameworks/F-0000/executors/t/runs/latest/pid", agent()));
     let task: u32 = eventually(|| fs::read_to_string(&pid).unwrap_or_default().trim().parse());
     let shim = running.container_status.unwrap().executor_pid.unwrap();
     kill_hard(shim);
@@ -233,10 +236,10 @@ async fn health_checks_tell_and_kill() {
         assert_eq!(status.reason(), Reason::TaskHealthCheckStatusUpdated);
     }
     fs::remove_file(
-        cluster
-            .work_dir
-            .path()
-            .join("agent/slaves/A-S0/frameworks/F-0000/executors/t/runs/latest/well"),
+        cluster.work_dir.path().join(format!(
+            "agent/slaves/{}/frameworks/F-0000/executors/t/runs/latest/well",
+            agent()
+        )),
     )
     .unwrap();
     assert_eq!(cluster.until(TaskState::TaskRunning).await.healthy, Some(false));
@@ -297,7 +300,7 @@ async fn a_lost_connection_is_made_again_and_loses_nothing() {
     let before = cluster.update().await;
     cluster.hang_up().await;
     let register = cluster.admit().await;
-    assert_eq!(register.agent.unwrap().id.unwrap().value, "A-S0");
+    assert_eq!(register.agent.unwrap().id.unwrap().value, agent());
     assert_eq!(register.tasks.len(), 1);
     let again = cluster.heard().await;
     assert_eq!(again.uuid, before.uuid);
@@ -312,7 +315,7 @@ async fn a_task_that_no_shim_took_on_is_launched_after_a_restart() {
     cluster.stop_agent().await;
     // As if the agent had ended right after its checkpoint.
     kill_hard(running.container_status.unwrap().executor_pid.unwrap());
-    let runs = cluster.work_dir.path().join("agent/meta/slaves/A-S0/runs");
+    let runs = cluster.work_dir.path().join(format!("agent/meta/slaves/{}/runs", agent()));
     let run = fs::read_dir(runs).unwrap().next().unwrap().unwrap().path();
     for file in ["shim.json", "pid", "updates.jsonl"] {
         fs::remove_file(run.join(file)).unwrap();

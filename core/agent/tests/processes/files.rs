@@ -6,7 +6,7 @@ use karman_api::mesos::v1::agent::call::{ReadFile, Type};
 use karman_api::mesos::v1::agent::{Call, Response};
 use serde_json::json;
 
-use crate::master::{Cluster, task};
+use crate::master::{Cluster, agent, task};
 use crate::support::eventually_async;
 
 const LATEST: &str = "/frameworks/F-0000/executors/t/runs/latest";
@@ -39,7 +39,7 @@ async fn the_state_says_what_runs_and_where() {
     let cluster = running().await;
     for path in ["/state", "/slave(1)/state", "/slave%281%29/state.json"] {
         let state = cluster.json(path).await;
-        assert_eq!(state["id"], "A-S0");
+        assert_eq!(state["id"], agent());
         assert_eq!(state["attributes"], json!({"rack": "r1"}));
         assert_eq!(state["resources"]["ports"], "[31000-31099]");
         let executor = &state["frameworks"][0]["executors"][0];
@@ -119,7 +119,7 @@ async fn operators_ask_in_both_encodings() {
         assert_eq!(state.get_tasks.unwrap().launched_tasks[0].state(), TaskState::TaskRunning);
         assert_eq!(
             ask(of(Type::GetAgent)).await.get_agent.unwrap().agent_info.unwrap().id.unwrap().value,
-            "A-S0"
+            agent()
         );
         assert_eq!(ask(of(Type::GetContainers)).await.get_containers.unwrap().containers.len(), 1);
         assert_eq!(ask(of(Type::GetFrameworks)).await.get_frameworks.unwrap().frameworks.len(), 1);

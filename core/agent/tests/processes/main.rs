@@ -4,6 +4,8 @@
 
 mod agent;
 mod files;
+mod group;
+mod holding;
 mod leave;
 mod master;
 mod shim;

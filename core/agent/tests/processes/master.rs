@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use futures::Stream;
 use karman_agent::{Config, Started};
@@ -26,7 +26,13 @@ use tonic::{Request, Response, Status, Streaming};
 
 use crate::support::{PATIENCE, shim};
 
-pub(crate) const AGENT: &str = "A-S0";
+/// The id of this test's agent: control groups are named after it, and a test
+/// must not find those of another.
+pub(crate) fn agent() -> &'static str {
+    static ID: LazyLock<String> = LazyLock::new(|| format!("A-S{}", std::process::id()));
+    &ID
+}
+
 pub(crate) const FRAMEWORK: &str = "F-0000";
 
 type Outgoing = mpsc::Sender<Result<MasterMessage, Status>>;
@@ -70,6 +76,8 @@ pub(crate) struct Cluster {
     address: SocketAddr,
     _server: Tasks,
     agent: Tasks,
+    /// Executors that ended and were not asked for.
+    ended: Vec<(String, String)>,
     pub(crate) http: SocketAddr,
 }
 
@@ -95,6 +103,7 @@ impl Cluster {
             address,
             _server: server,
             agent: Tasks::new(),
+            ended: Vec::new(),
             http: address,
         };
         let register = cluster.start_agent().await;
@@ -121,7 +130,7 @@ impl Cluster {
         let tasks = self.agent.clone();
         let registered = self.admit();
         let (started, register) = tokio::join!(karman_agent::start(config, &tasks), registered);
-        assert_eq!(started.unwrap(), Started { agent_id: AGENT.into() });
+        assert_eq!(started.unwrap(), Started { agent_id: agent().into() });
         register
     }
 
@@ -134,7 +143,7 @@ impl Cluster {
             }
         };
         self.say(FromMaster::Registered(Registered {
-            agent_id: Some(AgentId { value: AGENT.into() }),
+            agent_id: Some(AgentId { value: agent().into() }),
             master_id: "M".into(),
             ping_timeout_ms: 60_000,
         }))
@@ -198,9 +207,27 @@ impl Cluster {
     /// The next update, not acknowledged.
     pub(crate) async fn update(&mut self) -> TaskStatus {
         loop {
-            if let FromAgent::Status(update) = self.next().await {
+            let said = self.next().await;
+            self.note(&said);
+            if let FromAgent::Status(update) = said {
                 return update.status.unwrap();
             }
+        }
+    }
+
+    /// The executor that ended, by framework and name.
+    pub(crate) async fn executor_ended(&mut self) -> (String, String) {
+        while self.ended.is_empty() {
+            let said = self.next().await;
+            self.note(&said);
+        }
+        self.ended.remove(0)
+    }
+
+    fn note(&mut self, said: &FromAgent) {
+        if let FromAgent::ExecutorEnded(ended) = said {
+            let framework = ended.framework_id.clone().unwrap().value;
+            self.ended.push((framework, ended.executor_id.clone().unwrap().value));
         }
     }
 
@@ -250,7 +277,7 @@ impl Cluster {
 
     /// The checkpoints of containers.
     pub(crate) fn runs(&self) -> usize {
-        let runs = self.work_dir.path().join("agent/meta/slaves").join(AGENT).join("runs");
+        let runs = self.work_dir.path().join("agent/meta/slaves").join(agent()).join("runs");
         std::fs::read_dir(runs).unwrap().count()
     }
 }
@@ -273,7 +300,7 @@ pub(crate) fn task_with(
     changes: serde_json::Value,
 ) -> TaskInfo {
     let mut task = json!({
-        "name": id, "task_id": {"value": id}, "agent_id": {"value": AGENT}, "command": command,
+        "name": id, "task_id": {"value": id}, "agent_id": {"value": agent()}, "command": command,
         "resources": [
             {"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.1}},
             {"name": "mem", "type": "SCALAR", "scalar": {"value": 32}},
