@@ -43,6 +43,8 @@ pub struct Up {
     /// Resources of the agents, as "cpus:4;mem:8192;disk:10000;ports:[31000-31999]".
     /// Given once it holds for each agent, with the ports divided among them; given once per agent,
     /// the first holds for the first agent and so on. What is not named is taken from the machine.
+    /// A JSON list of resources, one per agent, can also say what is revocable and name disks; then
+    /// nothing is taken from the machine.
     #[arg(long, value_name = "TEXT")]
     pub resources: Vec<String>,
     /// Attributes of the agents, as "rack:r1;zone:a". Given once it holds for each agent; given once

@@ -29,6 +29,8 @@ pub enum Error {
         "{ports} ports cannot be divided among {agents} agents; name more ports or fewer agents"
     )]
     TooFewPorts { ports: u64, agents: usize },
+    #[error("resources given as a JSON list must be given so for each of the {agents} agents")]
+    Json { agents: usize },
     #[error("two agents would give out port {port}; name different ports for each agent")]
     Overlap { port: u64 },
 }
@@ -45,6 +47,15 @@ pub fn divide(
     }
     if given.len() > 1 && given.len() != agents {
         return Err(Error::Count { given: given.len(), agents });
+    }
+    let is_list = |text: &String| text.trim_start().starts_with('[');
+    if given.iter().any(is_list) {
+        // Said in full: nothing is added.
+        return if given.len() == agents && given.iter().all(is_list) {
+            Ok(given.iter().cloned().map(Some).collect())
+        } else {
+            Err(Error::Json { agents })
+        };
     }
     let texts: Vec<&str> = (0..agents)
         .map(|index| given.get(index).or(given.first()).map_or("", String::as_str))

@@ -110,6 +110,18 @@ fn attributes_are_given_once_or_per_agent() {
     assert_eq!(each(&text(&["rack:a", "rack:b"]), 3), None);
 }
 
+#[test]
+fn lists_are_taken_as_they_are() {
+    let machine = Machine { cpus: 8, mem_mib: 100, disk_mib: 100 };
+    let list = String::from(r#"[{"name": "cpus"}]"#);
+    assert_eq!(
+        divide(&[list.clone(), list.clone()], machine, 2),
+        Ok(vec![Some(list.clone()), Some(list.clone())])
+    );
+    assert_eq!(divide(std::slice::from_ref(&list), machine, 2), Err(Error::Json { agents: 2 }));
+    assert_eq!(divide(&[list, "cpus:1".into()], machine, 2), Err(Error::Json { agents: 2 }));
+}
+
 proptest! {
     /// No port is given to two agents, none is invented, and shares are equal.
     #[test]
