@@ -3,6 +3,7 @@
 //! `cargo xtask bench core` builds and runs this; each line it prints is a row.
 
 mod agents;
+mod allocation;
 mod failover;
 mod launches;
 mod master;
@@ -24,6 +25,7 @@ type Part = fn() -> Result<()>;
 
 /// The parts, in the order in which they run.
 const PARTS: &[(&str, Part)] = &[
+    ("allocation", allocation::run),
     ("failover", failover::run),
     ("launches", launches::run),
     ("state", state::run),
