@@ -82,8 +82,14 @@ pub async fn start(config: Config, tasks: &karman_rt::Tasks) -> Result<(), Start
     let core = Core::new(ledger, queue, store, leadership, views);
     tasks.spawn_critical("master", core.run());
     session::serve(session, requests.clone(), tasks);
-    let shared =
-        http::Shared { core: requests, snapshot, tasks: tasks.clone(), cluster_name, version };
+    let shared = http::Shared {
+        core: requests,
+        snapshot,
+        tasks: tasks.clone(),
+        cluster_name,
+        version,
+        answers: Arc::default(),
+    };
     karman_rt::http::serve("master", http, http::router(shared), tasks);
     tracing::info!(address = %address, "master ready");
     Ok(())

@@ -43,17 +43,23 @@ pub(super) async fn read(shared: &Shared, read: Read, query: Option<&str>) -> Re
     let (cluster, version) = (shared.cluster_name.clone(), shared.version);
     let wanted = query.clone();
     let rendered = match read {
+        Read::State => return whole_state(shared, query.get("jsonp").map(String::as_str)).await,
         Read::Health => return answer::empty(StatusCode::OK),
         Read::Version => Ok(render::master::version(version)),
         Read::Flags => Ok(json!({ "flags": render::master::flags(&cluster) })),
-        Read::State
-        | Read::StateSummary
-        | Read::Slaves
-        | Read::Frameworks
-        | Read::Tasks
-        | Read::Roles => {
+        Read::StateSummary => {
+            let summary = move || render::summary::summary(&view, &cluster);
+            let Ok(json) = tokio::task::spawn_blocking(summary).await else {
+                return answer::text(
+                    StatusCode::INTERNAL_SERVER_ERROR,
+                    "the answer cannot be made",
+                );
+            };
+            return script_or_json(json, query.get("jsonp").map(String::as_str));
+        }
+        Read::Slaves | Read::Frameworks | Read::Tasks | Read::Roles => {
             // Large ones take long enough to hold up other requests.
-            let render = move || render_view(read, &view, &cluster, version, &wanted);
+            let render = move || render_view(read, &view, &wanted);
             tokio::task::spawn_blocking(render)
                 .await
                 .unwrap_or_else(|_panicked| Err("the answer cannot be made".to_owned()))
@@ -65,35 +71,49 @@ pub(super) async fn read(shared: &Shared, read: Read, query: Option<&str>) -> Re
     }
 }
 
-fn render_view(
-    read: Read,
-    view: &Arc<View>,
-    cluster: &str,
-    version: &str,
-    query: &Query,
-) -> Result<Value, String> {
+fn render_view(read: Read, view: &Arc<View>, query: &Query) -> Result<Value, String> {
     Ok(match read {
-        Read::State => render::master::state(view, cluster, version),
-        Read::StateSummary => render::summary::summary(view, cluster),
         Read::Slaves => render::agents::slaves(view, query.get("slave_id").map(String::as_str)),
         Read::Frameworks => {
             render::frameworks::frameworks(view, query.get("framework_id").map(String::as_str))
         }
         Read::Tasks => render::tasks::page(view, &render::tasks::Wanted::from_query(query)?),
         Read::Roles => render::roles::roles(view),
-        Read::Version | Read::Health | Read::Flags => Value::Null,
+        Read::State | Read::StateSummary | Read::Version | Read::Health | Read::Flags => {
+            Value::Null
+        }
     })
+}
+
+/// In chunks as they are written, or whole for a script.
+async fn whole_state(shared: &Shared, callback: Option<&str>) -> Response {
+    let Some(name) = callback.filter(|name| is_callback(name)) else {
+        return super::state::answer(shared).await;
+    };
+    let Some(json) = super::state::whole(shared).await else {
+        return answer::text(StatusCode::SERVICE_UNAVAILABLE, "the answer cannot be made");
+    };
+    script_or_json(json, Some(name))
+}
+
+fn script_or_json(json: Vec<u8>, callback: Option<&str>) -> Response {
+    match callback.filter(|name| is_callback(name)) {
+        Some(name) => {
+            let script = [format!("{name}(").as_bytes(), &json, b");"].concat();
+            answer::body(StatusCode::OK, "text/javascript", script.into())
+        }
+        None => answer::body(StatusCode::OK, "application/json", json.into()),
+    }
+}
+
+fn is_callback(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_$.".contains(c))
 }
 
 /// Old web pages read JSON as scripts.
 fn padded(value: &Value, callback: Option<&str>) -> Response {
-    let is_name = |name: &str| {
-        !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || "_$.".contains(c))
-    };
-    match callback.filter(|name| is_name(name)) {
-        Some(name) => {
-            answer::body(StatusCode::OK, "text/javascript", format!("{name}({value});").into())
-        }
+    match callback.filter(|name| is_callback(name)) {
+        Some(_) => script_or_json(value.to_string().into(), callback),
         None => answer::json(value),
     }
 }

@@ -12,6 +12,7 @@ mod metrics;
 mod operator;
 mod render;
 mod scheduler;
+pub(crate) mod state;
 
 use std::sync::Arc;
 
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) tasks: Tasks,
     pub(crate) cluster_name: String,
     pub(crate) version: &'static str,
+    pub(crate) answers: Arc<state::Answers>,
 }
 
 impl Shared {

@@ -53,6 +53,7 @@ pub struct Agent {
     /// Pings since its last answer.
     pub pings_missed: u32,
     pub(crate) shown: Shown,
+    pub(crate) shown_outline: Shown,
 }
 
 impl Agent {

@@ -203,6 +203,7 @@ impl Ledger {
     fn agent_mut(&mut self, agent: &AgentId) -> Option<&mut Agent> {
         let agent = Arc::make_mut(self.agents.get_mut(agent)?);
         agent.shown.forget();
+        agent.shown_outline.forget();
         Some(agent)
     }
 

@@ -12,6 +12,7 @@ use karman_model::id::{AgentId, FrameworkId, OfferId};
 use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
+use super::task::Shown;
 use super::{Effect, Ledger, Timer, status};
 use crate::offers;
 
@@ -32,6 +33,7 @@ pub struct Offer {
     /// On the account of the role.
     pub resources: Resources,
     pub expires: Timestamp,
+    pub(crate) shown: Shown,
 }
 
 impl Ledger {
@@ -46,6 +48,7 @@ impl Ledger {
                 role,
                 resources,
                 expires: now + OFFER_TIMEOUT,
+                shown: Shown::default(),
             };
             let wire = self.record_offer(&Arc::new(offer));
             by_framework.entry(framework).or_default().extend(wire);
@@ -92,7 +95,7 @@ impl Ledger {
     /// Takes the offer back and frees what was in it.
     pub(super) fn discard_offer(&mut self, id: &OfferId, refuse_until: Option<Timestamp>) {
         let Some(offer) = self.take_offer(id) else { return };
-        let Offer { id: _, agent, framework, role, resources, expires: _ } = &*offer;
+        let Offer { id: _, agent, framework, role, resources, expires: _, shown: _ } = &*offer;
         if let Some(until) = refuse_until {
             self.allocator.refuse(agent, framework, role, resources, until);
         }

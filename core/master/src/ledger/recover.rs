@@ -151,6 +151,7 @@ impl Ledger {
             offers: BTreeSet::new(),
             pings_missed: 0,
             shown: Shown::default(),
+            shown_outline: Shown::default(),
         };
         if let Some(deadline) = deadline {
             self.timers.set(deadline, Timer::Absence(id.clone()));

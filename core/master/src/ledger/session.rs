@@ -119,6 +119,7 @@ impl Ledger {
             offers: BTreeSet::new(),
             pings_missed: 0,
             shown: Shown::default(),
+            shown_outline: Shown::default(),
         };
         self.replace(old.as_deref(), agent);
         self.sessions.insert(session, id.clone());

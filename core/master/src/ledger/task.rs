@@ -61,7 +61,6 @@ struct Told {
 pub(crate) struct Shown(OnceLock<Bytes>);
 
 impl Shown {
-    #[expect(dead_code, reason = "the next change reads it")]
     pub(crate) fn get_or_make(&self, make: impl FnOnce() -> Vec<u8>) -> &Bytes {
         // Without the room that the vector had to spare.
         self.0.get_or_init(|| Bytes::from(make().into_boxed_slice()))

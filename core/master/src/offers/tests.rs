@@ -32,6 +32,7 @@ fn agent() -> Agent {
         offers: BTreeSet::new(),
         pings_missed: 0,
         shown: Default::default(),
+        shown_outline: Default::default(),
     }
 }
 
@@ -43,6 +44,7 @@ fn written(capabilities: Capabilities) -> v1::Offer {
         agent: "a".into(),
         role: "eng".into(),
         resources: resources.allocated_to("eng"),
+        shown: Default::default(),
         expires: Timestamp(0),
     };
     to_wire(&offer, capabilities, &agent(), &[])

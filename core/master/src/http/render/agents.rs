@@ -1,8 +1,10 @@
 //! Agents in the old endpoints, where they are called slaves.
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::resources::{attributes, full, reserved, reserved_full, short};
+use super::stream::{append, write};
 use crate::ledger::{Agent, Presence, View};
 
 /// What every endpoint says of an agent.
@@ -42,17 +44,42 @@ pub(in crate::http) fn present(view: &View) -> impl Iterator<Item = &Agent> {
     })
 }
 
+/// What every endpoint says of an agent, as JSON, made once until it changes.
+pub(in crate::http) fn shown_outline(agent: &Agent) -> &Bytes {
+    agent.shown_outline.get_or_make(|| {
+        let mut json = Vec::new();
+        write(&mut json, &slave(agent));
+        json
+    })
+}
+
+/// With resources as messages, too; made once until the agent changes.
+pub(in crate::http) fn shown(agent: &Agent) -> &Bytes {
+    agent.shown.get_or_make(|| {
+        let mut json = shown_outline(agent).to_vec();
+        append(&mut json, &details(agent));
+        json
+    })
+}
+
 /// With resources as messages, too.
 fn detailed(agent: &Agent) -> Value {
     let mut fields = slave(agent);
+    fields.extend(details(agent));
+    Value::Object(fields)
+}
+
+fn details(agent: &Agent) -> Map<String, Value> {
+    let mut fields = Map::new();
     fields.insert("reserved_resources_full".to_owned(), reserved_full(&agent.total));
     fields.insert("unreserved_resources_full".to_owned(), full(&agent.total.unreserved()));
     fields.insert("used_resources_full".to_owned(), full(&agent.used));
     fields.insert("offered_resources_full".to_owned(), full(&agent.offered));
     fields.insert("resource_providers".to_owned(), json!([]));
-    Value::Object(fields)
+    fields
 }
 
+#[cfg(test)]
 pub(in crate::http) fn all(view: &View) -> Vec<Value> {
     present(view).map(detailed).collect()
 }

@@ -1,5 +1,6 @@
 //! Frameworks in the old endpoints.
 
+use bytes::Bytes;
 use karman_api::mesos::v1;
 use serde_json::{Map, Value, json};
 
@@ -28,7 +29,8 @@ pub(in crate::http) fn outline(framework: &Framework) -> Map<String, Value> {
     if let Value::Object(fields) = value { fields } else { Map::new() }
 }
 
-pub(in crate::http) fn framework(framework: &Framework) -> Value {
+/// Everything but the lists that may be long.
+pub(in crate::http) fn fields(framework: &Framework) -> Map<String, Value> {
     let info = &*framework.info;
     let mut fields = outline(framework);
     let mut put = |name: &str, value: Value| {
@@ -51,10 +53,6 @@ pub(in crate::http) fn framework(framework: &Framework) -> Value {
     } else {
         put("role", json!(framework.roles.first().map_or("*", |role| role)));
     }
-    put("tasks", framework.tasks.values().map(|it| task(it)).collect());
-    put("unreachable_tasks", framework.unreachable.values().map(|it| task(it)).collect());
-    put("completed_tasks", framework.completed.iter().map(|it| task(it)).collect());
-    put("offers", framework.offers.values().map(|it| offer(it)).collect());
     if let Some(constraints) = &framework.constraints {
         put("offer_constraints", json!(constraints));
     }
@@ -62,7 +60,28 @@ pub(in crate::http) fn framework(framework: &Framework) -> Value {
     if let Some(v1::Labels { labels }) = &info.labels {
         put("labels", json!(labels));
     }
+    fields
+}
+
+pub(in crate::http) fn framework(framework: &Framework) -> Value {
+    let mut fields = fields(framework);
+    let mut put = |name: &str, value: Value| {
+        fields.insert(name.to_owned(), value);
+    };
+    put("tasks", framework.tasks.values().map(|it| task(it)).collect());
+    put("unreachable_tasks", framework.unreachable.values().map(|it| task(it)).collect());
+    put("completed_tasks", framework.completed.iter().map(|it| task(it)).collect());
+    put("offers", framework.offers.values().map(|it| offer(it)).collect());
     Value::Object(fields)
+}
+
+/// Made once: an offer never changes.
+pub(in crate::http) fn shown_offer(it: &Offer) -> &Bytes {
+    it.shown.get_or_make(|| {
+        let mut json = Vec::new();
+        super::stream::write(&mut json, &offer(it));
+        json
+    })
 }
 
 fn offer(offer: &Offer) -> Value {

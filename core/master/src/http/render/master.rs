@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+#[cfg(test)]
 use super::{agents, frameworks};
 use crate::ledger::{OFFER_TIMEOUT, PING_INTERVAL, PINGS_MISSED_MAX, Presence, View};
 
@@ -23,7 +24,8 @@ pub(in crate::http) fn flags(cluster: &str) -> BTreeMap<String, String> {
     ])
 }
 
-pub(in crate::http) fn state(view: &View, cluster: &str, version: &str) -> Value {
+/// `/state` without the lists that may be long.
+pub(in crate::http) fn outline(view: &View, cluster: &str, version: &str) -> Map<String, Value> {
     let master = &view.identity.info;
     let count = |wanted: fn(Presence) -> bool| {
         view.agents.values().filter(|agent| wanted(agent.presence)).count()
@@ -31,8 +33,7 @@ pub(in crate::http) fn state(view: &View, cluster: &str, version: &str) -> Value
     let started = view.identity.started.as_secs_f64();
     let pid = master.pid.as_deref().unwrap_or_default();
     let hostname = master.hostname.as_deref().unwrap_or_default();
-    let completed: Vec<Value> = view.completed.iter().map(|it| frameworks::framework(it)).collect();
-    json!({
+    let value = json!({
         "version": version,
         "build_date": "",
         "build_time": 0.0,
@@ -50,11 +51,23 @@ pub(in crate::http) fn state(view: &View, cluster: &str, version: &str) -> Value
         "leader_info": { "id": master.id, "pid": pid, "port": master.port, "hostname": hostname },
         "cluster": cluster,
         "flags": flags(cluster),
-        "slaves": agents::all(view),
-        "recovered_slaves": agents::recovered(view),
-        "frameworks": view.frameworks.values().map(|it| frameworks::framework(it)).collect::<Vec<_>>(),
-        "completed_frameworks": completed,
         "orphan_tasks": [],
         "unregistered_frameworks": [],
-    })
+    });
+    if let Value::Object(fields) = value { fields } else { Map::new() }
+}
+
+/// `/state` in one piece, as [`super::stream`] must write it.
+#[cfg(test)]
+pub(in crate::http) fn state(view: &View, cluster: &str, version: &str) -> Value {
+    let framework = |it: &std::sync::Arc<_>| frameworks::framework(it);
+    let mut fields = outline(view, cluster, version);
+    let mut put = |name: &str, list: Vec<Value>| {
+        fields.insert(name.to_owned(), Value::Array(list));
+    };
+    put("slaves", agents::all(view));
+    put("recovered_slaves", agents::recovered(view));
+    put("frameworks", view.frameworks.values().map(framework).collect());
+    put("completed_frameworks", view.completed.iter().map(framework).collect());
+    Value::Object(fields)
 }

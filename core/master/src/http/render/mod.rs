@@ -5,6 +5,7 @@ pub(super) mod frameworks;
 pub(super) mod master;
 pub(super) mod resources;
 pub(super) mod roles;
+pub(super) mod stream;
 pub(super) mod summary;
 pub(super) mod tasks;
 pub(super) mod wire;

@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use karman_api::mesos::v1::TaskState;
 use serde_json::{Map, Value, json};
 
+use super::stream::{append, write};
 use super::{agents, frameworks};
-use crate::ledger::{Task, View};
+use crate::ledger::{States, Task, View};
 
 /// The states that are counted.
 const STATES: [TaskState; 13] = [
@@ -27,26 +28,27 @@ const STATES: [TaskState; 13] = [
 
 #[derive(Default)]
 struct Counts<'a> {
-    states: BTreeMap<i32, u64>,
+    states: States,
     others: BTreeSet<&'a str>,
 }
 
 impl<'a> Counts<'a> {
     fn count(&mut self, task: &Task, other: &'a str) {
-        *self.states.entry(task.state.into()).or_default() += 1;
+        self.states.add(task.state);
         self.others.insert(other);
     }
 
-    fn put(&self, fields: &mut Map<String, Value>, others: &str) {
+    fn fields(&self, others: &str) -> Map<String, Value> {
+        let mut fields = Map::new();
         for state in STATES {
-            let n = self.states.get(&state.into()).copied().unwrap_or_default();
-            fields.insert(state.as_str_name().to_owned(), json!(n));
+            fields.insert(state.as_str_name().to_owned(), json!(self.states.count(state)));
         }
         fields.insert(others.to_owned(), json!(self.others));
+        fields
     }
 }
 
-pub(in crate::http) fn summary(view: &View, cluster: &str) -> Value {
+pub(in crate::http) fn summary(view: &View, cluster: &str) -> Vec<u8> {
     let mut by_agent: BTreeMap<&str, Counts<'_>> = BTreeMap::new();
     let mut by_framework: BTreeMap<&str, Counts<'_>> = BTreeMap::new();
     for framework in view.frameworks.values() {
@@ -60,26 +62,30 @@ pub(in crate::http) fn summary(view: &View, cluster: &str) -> Value {
             by_framework.entry(framework.id.as_str()).or_default().count(task, task.agent.as_str());
         }
     }
-    let slave = |agent: &crate::ledger::Agent| {
-        let mut fields = agents::slave(agent);
-        by_agent
-            .get(agent.id.as_str())
-            .unwrap_or(&Counts::default())
-            .put(&mut fields, "framework_ids");
-        Value::Object(fields)
-    };
-    let framework = |framework: &crate::ledger::Framework| {
-        let mut fields = frameworks::outline(framework);
-        by_framework
-            .get(framework.id.as_str())
-            .unwrap_or(&Counts::default())
-            .put(&mut fields, "slave_ids");
-        Value::Object(fields)
-    };
-    json!({
-        "hostname": view.identity.info.hostname,
-        "cluster": cluster,
-        "slaves": agents::present(view).map(slave).collect::<Vec<_>>(),
-        "frameworks": view.frameworks.values().map(|it| framework(it)).collect::<Vec<_>>(),
-    })
+    let (no_tasks, mut json) = (Counts::default(), Vec::new());
+    let head = json!({ "hostname": view.identity.info.hostname, "cluster": cluster });
+    write(&mut json, &head);
+    json.pop();
+    json.extend_from_slice(br#","slaves":["#);
+    for (at, agent) in agents::present(view).enumerate() {
+        separate(&mut json, at);
+        let counts = by_agent.get(agent.id.as_str()).unwrap_or(&no_tasks);
+        json.extend_from_slice(agents::shown_outline(agent));
+        append(&mut json, &counts.fields("framework_ids"));
+    }
+    json.extend_from_slice(br#"],"frameworks":["#);
+    for (at, framework) in view.frameworks.values().enumerate() {
+        separate(&mut json, at);
+        let counts = by_framework.get(framework.id.as_str()).unwrap_or(&no_tasks);
+        write(&mut json, &frameworks::outline(framework));
+        append(&mut json, &counts.fields("slave_ids"));
+    }
+    json.extend_from_slice(b"]}");
+    json
+}
+
+fn separate(json: &mut Vec<u8>, at: usize) {
+    if at > 0 {
+        json.push(b',');
+    }
 }

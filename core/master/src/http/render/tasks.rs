@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use karman_api::mesos::v1;
 use serde_json::{Map, Value, json};
 
@@ -10,6 +11,15 @@ use crate::ledger::{Framework, Task, View};
 
 /// How many tasks a page has unless the reader says.
 const LIMIT: usize = 100;
+
+/// The same as JSON, made once until the task changes.
+pub(in crate::http) fn shown(it: &Task) -> &Bytes {
+    it.shown.get_or_make(|| {
+        let mut json = Vec::new();
+        super::stream::write(&mut json, &task(it));
+        json
+    })
+}
 
 pub(in crate::http) fn task(task: &Task) -> Value {
     let info = task.info();
