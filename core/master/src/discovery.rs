@@ -1,9 +1,13 @@
 //! The discovery snapshot: which tasks run where, as names and virtual IPs see
-//! them. Kept up to date from what the ledger has touched.
+//! them. Kept up to date from what the ledger has touched: of each task only a
+//! digest of what readers were told, so that they are told changes only.
 
 use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
+use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use karman_api::karman::discovery::{
     Agent, Discovery, DiscoveryPort, Framework, Master, Message, PortMapping, Task, TaskKey,
 };
@@ -11,6 +15,7 @@ use karman_api::mesos::v1;
 use karman_api::mesos::v1::TaskState;
 use karman_model::id::{AgentId, FrameworkId, TaskId};
 use karman_model::ranges::Ranges;
+use serde::Serialize;
 
 use crate::ledger::{self, Presence, Touched, View};
 
@@ -18,7 +23,7 @@ use crate::ledger::{self, Presence, Touched, View};
 pub(crate) struct Table {
     generation: u64,
     leader: Option<Master>,
-    tasks: BTreeMap<(FrameworkId, TaskId), Task>,
+    tasks: BTreeMap<(FrameworkId, TaskId), u64>,
     agents: BTreeMap<AgentId, Agent>,
     frameworks: BTreeMap<FrameworkId, Framework>,
 }
@@ -41,16 +46,13 @@ impl Table {
         }
     }
 
-    /// Everything, for a new reader.
-    pub(crate) fn full(&self) -> Message {
-        Message {
+    /// Everything, for new readers; the view is the one of the last update.
+    pub(crate) fn full(&self, view: &Arc<View>) -> Full {
+        Full {
             generation: self.generation,
-            full: true,
             leader: self.leader.clone(),
-            tasks: self.tasks.values().cloned().collect(),
-            agents: self.agents.values().cloned().collect(),
-            frameworks: self.frameworks.values().cloned().collect(),
-            ..Message::default()
+            view: Arc::clone(view),
+            text: OnceLock::new(),
         }
     }
 
@@ -63,12 +65,7 @@ impl Table {
                 .get(framework)
                 .and_then(|owner| owner.tasks.get(id))
                 .and_then(|it| task(it, view.agents.get(&it.agent).map(|agent| agent.ip)));
-            let key = (framework.clone(), id.clone());
-            let (changed, removed) = (&mut delta.tasks, &mut delta.removed_tasks);
-            merge(&mut self.tasks, key, now, changed, removed, |(framework, id)| TaskKey {
-                framework_id: framework.to_string(),
-                id: id.to_string(),
-            });
+            self.merge_task((framework, id), now, &mut delta);
         }
         for id in &touched.agents {
             let now = view.agents.get(id).and_then(|it| agent(it));
@@ -86,6 +83,89 @@ impl Table {
         self.generation += 1;
         Some(Message { generation: self.generation, ..delta })
     }
+
+    fn merge_task(
+        &mut self,
+        (framework, id): (&FrameworkId, &TaskId),
+        now: Option<Task>,
+        delta: &mut Message,
+    ) {
+        let key = (framework.clone(), id.clone());
+        match now {
+            Some(task) => {
+                let digest = digest(&task);
+                if self.tasks.insert(key, digest) != Some(digest) {
+                    delta.tasks.push(task);
+                }
+            }
+            None if self.tasks.remove(&key).is_some() => {
+                let (framework_id, id) = (framework.to_string(), id.to_string());
+                delta.removed_tasks.push(TaskKey { framework_id, id });
+            }
+            None => {}
+        }
+    }
+}
+
+/// Two different tasks of one id have the same once in 10^19 changes.
+fn digest(task: &Task) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    task.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// A whole snapshot, put into words by the first reader that needs it.
+#[derive(Debug)]
+pub(crate) struct Full {
+    pub(crate) generation: u64,
+    leader: Option<Master>,
+    view: Arc<View>,
+    text: OnceLock<Bytes>,
+}
+
+impl Full {
+    /// As a line of the stream. Takes long where there are many tasks.
+    pub(crate) fn text(&self) -> Bytes {
+        self.text.get_or_init(|| self.write().into()).clone()
+    }
+
+    /// Entry by entry: all of them at once would take several times the room.
+    fn write(&self) -> Vec<u8> {
+        let Self { generation, leader, view, text: _ } = self;
+        let head = Message {
+            generation: *generation,
+            full: true,
+            leader: leader.clone(),
+            agents: view.agents.values().filter_map(|it| agent(it)).collect(),
+            frameworks: view.frameworks.values().map(|it| framework(it)).collect(),
+            ..Message::default()
+        };
+        let mut text = json(&head);
+        text.pop();
+        text.extend_from_slice(br#","tasks":["#);
+        let begin = text.len();
+        let ip = |id: &AgentId| view.agents.get(id).map(|agent| agent.ip);
+        let tasks = view.frameworks.values().flat_map(|owner| owner.tasks.values());
+        for task in tasks.filter_map(|it| task(it, ip(&it.agent))) {
+            if text.len() > begin {
+                text.push(b',');
+            }
+            text.extend_from_slice(&json(&task));
+        }
+        text.extend_from_slice(b"]}\n");
+        text
+    }
+}
+
+fn json<T: Serialize>(value: &T) -> Vec<u8> {
+    serde_json::to_vec(value).expect("discovery messages always have a JSON form")
+}
+
+/// A line of the stream.
+pub(crate) fn line(message: &Message) -> Bytes {
+    let mut text = json(message);
+    text.push(b'\n');
+    text.into()
 }
 
 fn merge<K: Ord, V: Clone + PartialEq, N>(
@@ -167,7 +247,10 @@ fn task(task: &ledger::Task, host: Option<IpAddr>) -> Option<Task> {
 }
 
 fn host_ports(ports: &Ranges) -> Vec<u16> {
-    ports.numbers().filter_map(|port| u16::try_from(port).ok()).collect()
+    // There are ranges that end far beyond the last port.
+    let port = |number| u16::try_from(number).ok();
+    let ports = ports.iter().filter_map(|range| Some((port(range.begin)?, range.end)));
+    ports.flat_map(|(begin, end)| begin..=port(end).unwrap_or(u16::MAX)).collect()
 }
 
 fn port_mappings(container: Option<&v1::ContainerInfo>) -> Vec<PortMapping> {

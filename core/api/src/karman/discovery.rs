@@ -71,7 +71,7 @@ pub struct TaskKey {
 }
 
 /// A task in state `TASK_RUNNING` or `TASK_KILLING`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Task {
     /// The task id; unique together with the framework.
     pub id: String,
@@ -98,7 +98,7 @@ pub struct Task {
     pub labels: BTreeMap<String, String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct PortMapping {
     pub host_port: u16,
     pub container_port: u16,
@@ -106,7 +106,7 @@ pub struct PortMapping {
 }
 
 /// What the task said about itself in `DiscoveryInfo`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Discovery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -114,7 +114,7 @@ pub struct Discovery {
     pub ports: Vec<DiscoveryPort>,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct DiscoveryPort {
     pub number: u16,
     #[serde(default, skip_serializing_if = "Option::is_none")]

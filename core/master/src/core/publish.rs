@@ -7,11 +7,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use karman_api::karman::discovery;
 use karman_model::time::Timestamp;
 use tokio::sync::{mpsc, watch};
 
-use crate::discovery::Table;
+use crate::discovery::{self, Full, Table};
 use crate::ledger::{Ledger, View};
 
 const INTERVAL_MIN: Duration = Duration::from_millis(20);
@@ -23,11 +22,15 @@ pub(crate) const DISCOVERY_QUEUE_MAX: usize = 256;
 /// get their first snapshot when all are there, or after this long.
 const DISCOVERY_HOLD: Duration = Duration::from_secs(30);
 
-/// A line of the discovery stream and its generation.
+/// A line of the discovery stream.
 #[derive(Clone, Debug)]
-pub(crate) struct Line {
-    pub(crate) generation: u64,
-    pub(crate) text: Bytes,
+pub(crate) enum Line {
+    /// Not yet in words, so that the core does not wait for them.
+    Full(Arc<Full>),
+    Delta {
+        generation: u64,
+        text: Bytes,
+    },
 }
 
 #[derive(Debug)]
@@ -81,11 +84,12 @@ impl Publisher {
         let view = Arc::new(ledger.view());
         let touched = ledger.take_touched();
         if let Some(message) = self.table.update(&view, &touched) {
-            let line = line(&message);
+            let text = discovery::line(&message);
+            let line = Line::Delta { generation: message.generation, text };
             self.followers.retain(|follower| follower.try_send(line.clone()).is_ok());
         }
         if !self.newcomers.is_empty() && (now >= self.hold_until || !ledger.awaits_agents()) {
-            let line = line(&self.table.full());
+            let line = Line::Full(Arc::new(self.table.full(&view)));
             let newcomers = std::mem::take(&mut self.newcomers);
             self.followers.extend(
                 newcomers.into_iter().filter(|follower| follower.try_send(line.clone()).is_ok()),
@@ -95,10 +99,4 @@ impl Publisher {
         self.dirty = false;
         self.next = now + INTERVAL_MIN.max(begun.elapsed() * COPY_SHARE);
     }
-}
-
-fn line(message: &discovery::Message) -> Line {
-    let mut text = serde_json::to_vec(message).expect("discovery messages always have a JSON form");
-    text.push(b'\n');
-    Line { generation: message.generation, text: text.into() }
 }

@@ -13,6 +13,7 @@ use tokio::sync::mpsc;
 
 use super::{Shared, answer};
 use crate::core::{DISCOVERY_QUEUE_MAX, Line, Request};
+use crate::discovery::line;
 
 pub(super) async fn follow(shared: &Shared) -> Response {
     let (lines, incoming) = mpsc::channel(DISCOVERY_QUEUE_MAX);
@@ -26,11 +27,11 @@ pub(super) async fn follow(shared: &Shared) -> Response {
             None => Ok(incoming.recv().await),
             Some(_) => tokio::time::timeout(quiet, incoming.recv()).await,
         };
-        let line = match (received, generation) {
-            (Ok(line), _) => line?,
+        let (generation, text) = match (received, generation) {
+            (Ok(received), _) => words(received?).await?,
             (Err(_quiet), generation) => keep_alive(generation.unwrap_or_default()),
         };
-        Some((Ok::<Bytes, Infallible>(line.text), (incoming, Some(line.generation))))
+        Some((Ok::<Bytes, Infallible>(text), (incoming, Some(generation))))
     });
     let mut response = Response::new(Body::from_stream(body));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
@@ -38,10 +39,19 @@ pub(super) async fn follow(shared: &Shared) -> Response {
     response
 }
 
-fn keep_alive(generation: u64) -> Line {
-    let message = Message { generation, ..Message::default() };
-    let mut text =
-        serde_json::to_vec(&message).expect("discovery messages always have a JSON form");
-    text.push(b'\n');
-    Line { generation, text: text.into() }
+/// Generation and text; `None` if it could not be written.
+async fn words(line: Line) -> Option<(u64, Bytes)> {
+    match line {
+        Line::Delta { generation, text } => Some((generation, text)),
+        Line::Full(full) => {
+            let generation = full.generation;
+            // A large cluster takes long enough to hold up others.
+            let text = tokio::task::spawn_blocking(move || full.text()).await.ok()?;
+            Some((generation, text))
+        }
+    }
+}
+
+fn keep_alive(generation: u64) -> (u64, Bytes) {
+    (generation, line(&Message { generation, ..Message::default() }))
 }
