@@ -1,9 +1,10 @@
 //! The files of sandboxes by their public names: the real path, or
 //! `/frameworks/F/executors/E/runs/C`, where `C` may be `latest`.
 //!
-//! Nothing outside of the one sandbox that is named can be reached: the kernel
-//! resolves the rest of a path below that sandbox and no further, whatever
-//! links the task has put there.
+//! Nothing outside of the one sandbox that is named can be reached, save the
+//! persistent volumes of its task: the kernel resolves the rest of a path below
+//! the sandbox or the volume and no further, whatever links the task has put
+//! there.
 
 use std::fs::File;
 use std::io;
@@ -48,6 +49,16 @@ impl From<io::Error> for Error {
 pub(crate) struct Roots {
     pub(crate) work_dir: PathBuf,
     pub(crate) agent_id: Option<String>,
+    pub(crate) volumes: Vec<Attached>,
+}
+
+/// A persistent volume in the sandbox of a task that has not been forgotten.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attached {
+    pub(crate) sandbox: PathBuf,
+    /// Below the sandbox.
+    pub(crate) at: PathBuf,
+    pub(crate) volume: PathBuf,
 }
 
 /// A file of a listing.
@@ -65,7 +76,7 @@ pub(crate) struct Info {
 impl Roots {
     /// Opens what a public name means.
     fn open(&self, name: &str) -> Result<File, Error> {
-        let (sandbox, rest) = self.locate(name)?;
+        let (sandbox, rest) = self.enter(self.locate(name)?);
         let root = File::open(sandbox)?;
         let rest = if rest.as_os_str().is_empty() { Path::new(".") } else { &rest };
         let opened = openat2(
@@ -78,6 +89,16 @@ impl Roots {
         );
         let file: OwnedFd = opened.map_err(io::Error::from)?;
         Ok(file.into())
+    }
+
+    /// The volume that a path leads into, if it does, and the path below it.
+    fn enter(&self, (sandbox, rest): (PathBuf, PathBuf)) -> (PathBuf, PathBuf) {
+        let mut inside = self.volumes.iter().filter(|attached| attached.sandbox == sandbox);
+        let found = inside.find_map(|attached| {
+            let below = rest.strip_prefix(&attached.at).ok()?;
+            Some((attached.volume.clone(), below.to_owned()))
+        });
+        found.unwrap_or((sandbox, rest))
     }
 
     /// The sandbox that a name lies in, and the path below it.

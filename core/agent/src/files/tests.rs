@@ -19,7 +19,7 @@ fn roots() -> (tempfile::TempDir, Roots, PathBuf) {
     symlink("/", sandbox.join("sub/root")).unwrap();
     symlink("/proc/self/cwd", sandbox.join("magic")).unwrap();
     nix::unistd::mkfifo(&sandbox.join("pipe"), nix::sys::stat::Mode::S_IRWXU).unwrap();
-    let roots = Roots { work_dir, agent_id: Some("A".into()) };
+    let roots = Roots { work_dir, agent_id: Some("A".into()), volumes: Vec::new() };
     (folder, roots, sandbox)
 }
 

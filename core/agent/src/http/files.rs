@@ -1,17 +1,22 @@
 //! The files of sandboxes.
 
+use std::path::{Path, PathBuf};
+
 use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
+use karman_api::mesos::v1::Resource;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::io::ReaderStream;
 
 use super::error::Error;
 use super::{Shared, Wrapped};
+use crate::admit;
 use crate::driver::blocking;
-use crate::files::{self, READ_BYTES_MAX, Roots};
+use crate::files::{self, Attached, READ_BYTES_MAX, Roots};
+use crate::volumes;
 
 /// A cut of text ends at most this far inside of a character.
 const UTF8_CUT_MAX: usize = 3;
@@ -39,7 +44,41 @@ impl Shared {
         Roots {
             work_dir: self.settings.work_dir.clone(),
             agent_id: self.snapshot().agent_id.clone(),
+            volumes: self.attached(),
         }
+    }
+}
+
+impl Shared {
+    /// The volumes of all tasks that are not forgotten, under each name that
+    /// their sandboxes have.
+    fn attached(&self) -> Vec<Attached> {
+        let (snapshot, mut all) = (self.snapshot(), Vec::new());
+        for view in snapshot.containers.values() {
+            let record = &view.record;
+            let has_volume =
+                |it: &Resource| it.disk.as_ref().is_some_and(|it| it.persistence.is_some());
+            if !record.task.resources.iter().any(has_volume) {
+                continue;
+            }
+            let uses = admit::resources(&record.task).ok().and_then(|it| volumes::uses(&it).ok());
+            for used in uses.into_iter().flatten() {
+                let volume = used.volume.path(&self.settings.work_dir);
+                let names = match &record.member {
+                    None => vec![PathBuf::new()],
+                    Some(_) => vec![
+                        Path::new("containers").join(&record.container_id),
+                        Path::new("tasks").join(view.task_id()),
+                    ],
+                };
+                all.extend(names.into_iter().map(|name| Attached {
+                    sandbox: record.root().1.to_owned(),
+                    at: name.join(&used.container_path),
+                    volume: volume.clone(),
+                }));
+            }
+        }
+        all
     }
 }
 

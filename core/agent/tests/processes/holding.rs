@@ -10,7 +10,7 @@ use karman_api::session::master_message::Body as FromMaster;
 use serde_json::{Value, json};
 
 use crate::master::{Cluster, task_with};
-use crate::support::eventually;
+use crate::support::{eventually, eventually_async};
 
 fn plain(name: &str, amount: f64) -> Value {
     json!({"name": name, "type": "SCALAR", "scalar": {"value": amount}})
@@ -79,6 +79,12 @@ async fn a_volume_in_use_is_deleted_after_its_task() {
     let resources = json!([plain("cpus", 0.1), volume("v")]);
     cluster.launch(task_on("t", "touch data/file; sleep 1000", resources.clone())).await;
     cluster.until(TaskState::TaskRunning).await;
+    let data = "/files/browse?path=/frameworks/F-0000/executors/t/runs/latest/data";
+    eventually_async(async || {
+        let listed = cluster.get(data).await;
+        if listed.0 == 200 && listed.1.contains("data/file") { Ok(()) } else { Err(listed) }
+    })
+    .await;
     cluster.told(&[]).await;
     eventually(|| if cluster.volume("w").exists() { Err("still there") } else { Ok(()) });
     assert!(cluster.volume("v").exists());
