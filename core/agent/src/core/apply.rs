@@ -124,7 +124,10 @@ impl Core {
         self.completed.push_back(Arc::clone(&entry.view));
         self.forget_group(&entry);
         let framework = &entry.record.framework_id;
-        if !self.by_task.keys().any(|(other, _)| other == framework) {
+        // They are sorted by framework.
+        let first = (framework.clone(), String::new());
+        let next = self.by_task.range(first..).next();
+        if next.is_none_or(|((other, _), _)| other != framework) {
             self.frameworks.remove(framework);
             crate::meta::forget_framework(&self.settings.meta(&entry.record.agent_id), framework);
         }

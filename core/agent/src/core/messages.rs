@@ -1,8 +1,11 @@
 //! What the master says.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use karman_api::mesos::v1::{ExecutorInfo, FrameworkId, FrameworkInfo, KillPolicy, TaskInfo};
+use karman_api::mesos::v1::{
+    ExecutorInfo, FrameworkId, FrameworkInfo, KillPolicy, Resource, TaskInfo,
+};
 use karman_api::session::master_message::Body;
 use karman_api::session::{
     Acknowledge, AgentTask, Drain, ExecutorMessage, Kill, Launch, Register, Resources, Shutdown,
@@ -255,7 +258,13 @@ impl Core {
         executor: Option<&ExecutorInfo>,
         stock: Option<Stock<'_>>,
     ) -> Result<Plan, Refusal> {
-        let in_use = self.volumes_in_use();
+        let has_volume = |task: &TaskInfo| {
+            let volume =
+                |it: &Resource| it.disk.as_ref().is_some_and(|it| it.persistence.is_some());
+            task.resources.iter().any(volume)
+        };
+        // Few tasks have one: the others are not compared with all that run.
+        let in_use = if has_volume(&record.task) { self.volumes_in_use() } else { BTreeSet::new() };
         let machine = Machine {
             agent_id: &record.agent_id,
             container_id: &record.container_id,

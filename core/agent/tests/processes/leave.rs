@@ -3,10 +3,10 @@
 use karman_api::mesos::v1::task_status::Reason;
 use karman_api::mesos::v1::{DrainConfig, DurationInfo, ExecutorId, FrameworkId, TaskState};
 use karman_api::session::master_message::Body as FromMaster;
-use karman_api::session::{Drain, ExecutorMessage, Shutdown, ShutdownExecutor};
+use karman_api::session::{Drain, ExecutorMessage, Rejected, Shutdown, ShutdownExecutor};
 use serde_json::json;
 
-use crate::master::{Cluster, FRAMEWORK, task, task_with};
+use crate::master::{Cluster, FRAMEWORK, agent, task, task_with};
 use crate::support::{eventually, eventually_async, runs};
 
 async fn drain(cluster: &Cluster, mark_gone: bool) {
@@ -115,4 +115,50 @@ async fn an_executor_is_shut_down_with_its_task_and_its_messages_are_counted() {
     .await;
     cluster.say(FromMaster::ShutdownExecutor(ShutdownExecutor { framework_id, executor_id })).await;
     cluster.until(TaskState::TaskKilled).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_with_more_than_before_is_the_same_agent() {
+    let (mut cluster, _) = Cluster::start().await;
+    cluster.stop_agent().await;
+    cluster.resources = "cpus:8;mem:4096;disk:1000;gpus:1;ports:[31000-31099]".into();
+    let info = cluster.start_agent().await.agent.unwrap();
+    assert_eq!(info.id.unwrap().value, agent());
+    let cpus = info.resources.iter().find(|resource| resource.name == "cpus").unwrap();
+    assert!((cpus.scalar.as_ref().unwrap().value - 8.0).abs() < f64::EPSILON);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refused_agent_says_why_and_keeps_its_id() {
+    let (mut cluster, _) = Cluster::start().await;
+    cluster.stop_agent().await;
+    let reason = "the agent has fewer cpus than before".to_owned();
+    let refused = cluster.start_refused(FromMaster::Rejected(Rejected { reason })).await;
+    assert_eq!(
+        refused.to_string(),
+        "the master refused this agent: the agent has fewer cpus than before"
+    );
+    cluster.stop_agent().await;
+    assert_eq!(cluster.start_agent().await.agent.unwrap().id.unwrap().value, agent());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_that_was_removed_while_it_was_away_ends_what_it_finds() {
+    let (mut cluster, _) = Cluster::start().await;
+    cluster
+        .launch(task_with(
+            "t",
+            json!({"value": "sleep 1000"}),
+            json!({"kill_policy": {"grace_period": {"nanoseconds": 1}}}),
+        ))
+        .await;
+    let running = cluster.until(TaskState::TaskRunning).await;
+    let shim = running.container_status.unwrap().executor_pid.unwrap();
+    cluster.stop_agent().await;
+    let gone = FromMaster::Shutdown(Shutdown { reason: "marked gone".into() });
+    let refused = cluster.start_refused(gone).await;
+    assert_eq!(refused.to_string(), "the master refused this agent: marked gone");
+    eventually(|| if runs(shim) { Err(shim) } else { Ok(()) });
+    cluster.stop_agent().await;
+    assert_eq!(cluster.start_agent().await.agent.unwrap().id, None);
 }

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use futures::Stream;
-use karman_agent::{Config, Started};
+use karman_agent::{Config, StartError, Started};
 use karman_api::mesos::v1::{
     AgentId, FrameworkId, FrameworkInfo, KillPolicy, TaskId, TaskInfo, TaskState, TaskStatus,
 };
@@ -79,6 +79,8 @@ pub(crate) struct Cluster {
     /// Executors that ended and were not asked for.
     ended: Vec<(String, String)>,
     pub(crate) http: SocketAddr,
+    /// What the agent is configured to have.
+    pub(crate) resources: String,
 }
 
 impl Cluster {
@@ -105,6 +107,7 @@ impl Cluster {
             agent: Tasks::new(),
             ended: Vec::new(),
             http: address,
+            resources: "cpus:4;mem:4096;disk:1000;ports:[31000-31099]".into(),
         };
         let register = cluster.start_agent().await;
         (cluster, register)
@@ -112,6 +115,20 @@ impl Cluster {
 
     /// Starts an agent on the same folder; what it registers with.
     pub(crate) async fn start_agent(&mut self) -> Register {
+        let (started, register) = self.try_start(None).await;
+        assert_eq!(started.unwrap(), Started { agent_id: agent().into() });
+        register
+    }
+
+    /// The same with another answer to the registration; why it did not start.
+    pub(crate) async fn start_refused(&mut self, answer: FromMaster) -> StartError {
+        self.try_start(Some(answer)).await.0.unwrap_err()
+    }
+
+    async fn try_start(
+        &mut self,
+        answer: Option<FromMaster>,
+    ) -> (Result<Started, StartError>, Register) {
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         self.http = http.local_addr().unwrap();
         let config = Config {
@@ -120,7 +137,7 @@ impl Cluster {
             ip: "127.0.0.1".parse().unwrap(),
             http,
             masters: vec![format!("http://{}", self.address)],
-            resources: Some("cpus:4;mem:4096;disk:1000;ports:[31000-31099]".into()),
+            resources: Some(self.resources.clone()),
             attributes: Some("rack:r1".into()),
             domain: Some("europe/a".parse().unwrap()),
             shim: shim(),
@@ -128,26 +145,30 @@ impl Cluster {
         };
         self.agent = Tasks::new();
         let tasks = self.agent.clone();
-        let registered = self.admit();
-        let (started, register) = tokio::join!(karman_agent::start(config, &tasks), registered);
-        assert_eq!(started.unwrap(), Started { agent_id: agent().into() });
-        register
+        let registered = self.admit_with(answer);
+        tokio::join!(karman_agent::start(config, &tasks), registered)
     }
 
     /// Answers a registration.
     pub(crate) async fn admit(&mut self) -> Register {
+        self.admit_with(None).await
+    }
+
+    async fn admit_with(&mut self, answer: Option<FromMaster>) -> Register {
         let register = loop {
             // What was said before the connection broke may come first.
             if let FromAgent::Register(register) = self.next().await {
                 break register;
             }
         };
-        self.say(FromMaster::Registered(Registered {
-            agent_id: Some(AgentId { value: agent().into() }),
-            master_id: "M".into(),
-            ping_timeout_ms: 60_000,
-        }))
-        .await;
+        let registered = || {
+            FromMaster::Registered(Registered {
+                agent_id: Some(AgentId { value: agent().into() }),
+                master_id: "M".into(),
+                ping_timeout_ms: 60_000,
+            })
+        };
+        self.say(answer.unwrap_or_else(registered)).await;
         register
     }
 
