@@ -33,12 +33,12 @@ pub fn to_wire(
         resources,
         attributes: agent.info.attributes.clone(),
         executor_ids: executors.to_vec(),
-        unavailability: None,
+        unavailability: agent.unavailability(),
         allocation_info,
     }
 }
 
-fn url(agent: &Agent) -> v1::Url {
+pub(crate) fn url(agent: &Agent) -> v1::Url {
     v1::Url {
         scheme: "http".to_owned(),
         address: v1::Address {

@@ -16,7 +16,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::StartError;
-use crate::ledger::{Contents, Key, Ledger, StoredAgent, StoredFramework, StoredMaintenance};
+use crate::ledger::{
+    Contents, Drain, Key, Ledger, StoredAgent, StoredFramework, StoredMaintenance,
+};
 
 /// Everything of this role in the store.
 pub const PREFIX: &str = "/master/";
@@ -41,6 +43,17 @@ struct AgentV1 {
     registered_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     unreachable_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    deactivated: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    drain: Option<DrainV1>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct DrainV1 {
+    config: v1::DrainConfig,
+    drained: bool,
+    since_ms: u64,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -130,8 +143,20 @@ fn decode<T: DeserializeOwned>(entry: &Entry) -> Result<T, StartError> {
 }
 
 fn agent(id: AgentId, object: AgentObject) -> StoredAgent {
-    let AgentObject::V1(AgentV1 { info, ip, agent_version, registered_ms, unreachable_ms }) =
-        object;
+    let AgentObject::V1(AgentV1 {
+        info,
+        ip,
+        agent_version,
+        registered_ms,
+        unreachable_ms,
+        deactivated,
+        drain,
+    }) = object;
+    let drain = drain.map(|DrainV1 { config, drained, since_ms }| Drain {
+        config,
+        drained,
+        since: Timestamp(since_ms),
+    });
     StoredAgent {
         id,
         info,
@@ -139,6 +164,8 @@ fn agent(id: AgentId, object: AgentObject) -> StoredAgent {
         version: agent_version,
         registered: Timestamp(registered_ms),
         unreachable: unreachable_ms.map(Timestamp),
+        deactivated,
+        drain,
     }
 }
 
@@ -192,13 +219,21 @@ pub fn change(ledger: &Ledger, key: &Key) -> Change {
 }
 
 fn agent_object(agent: StoredAgent) -> AgentObject {
-    let StoredAgent { id: _, info, ip, version, registered, unreachable } = agent;
+    let StoredAgent { id: _, info, ip, version, registered, unreachable, deactivated, drain } =
+        agent;
+    let drain = drain.map(|Drain { config, drained, since }| DrainV1 {
+        config,
+        drained,
+        since_ms: since.as_ms(),
+    });
     AgentObject::V1(AgentV1 {
         info,
         ip,
         agent_version: version,
         registered_ms: registered.as_ms(),
         unreachable_ms: unreachable.map(Timestamp::as_ms),
+        deactivated,
+        drain,
     })
 }
 

@@ -46,7 +46,9 @@ pub(super) async fn read(shared: &Shared, read: Read, query: Option<&str>) -> Re
         Read::State => return whole_state(shared, query.get("jsonp").map(String::as_str)).await,
         Read::Health => return answer::empty(StatusCode::OK),
         Read::Version => Ok(render::master::version(version)),
-        Read::Flags => Ok(json!({ "flags": render::master::flags(&cluster) })),
+        Read::Flags => {
+            Ok(json!({ "flags": render::master::flags(&cluster, &view.registry.settings) }))
+        }
         Read::StateSummary => {
             let summary = move || render::summary::summary(&view, &cluster);
             let Ok(json) = tokio::task::spawn_blocking(summary).await else {

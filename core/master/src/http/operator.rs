@@ -62,7 +62,7 @@ fn read(shared: &Shared, call: &Call) -> Option<Answer> {
             response::Type::GetHealth
         }
         Type::GetFlags => {
-            let flags = render::master::flags(&shared.cluster_name);
+            let flags = render::master::flags(&shared.cluster_name, &view.registry.settings);
             let flag = |(name, value): (String, String)| v1::Flag { name, value: Some(value) };
             answer.get_flags =
                 Some(response::GetFlags { flags: flags.into_iter().map(flag).collect() });

@@ -228,6 +228,7 @@ impl Ledger {
     /// Puts a task on the books; its resources have been charged already.
     pub(super) fn add_task(&mut self, task: Task) {
         self.touch_task(&task.framework, &task.id);
+        self.invite(&task.agent);
         if let Some(agent) = self.agent_mut(&task.agent) {
             agent.tasks.insert((task.framework.clone(), task.id.clone()));
             if !task.is_terminal() {

@@ -13,6 +13,7 @@ use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
 use super::SessionId;
+use super::drain::Standing;
 use super::task::Shown;
 
 /// The port where agents serve their API unless they say another.
@@ -54,6 +55,12 @@ pub struct Agent {
     pub pings_missed: u32,
     pub(crate) shown: Shown,
     pub(crate) shown_outline: Shown,
+    pub capabilities: Vec<v1::agent_info::Capability>,
+    /// Which boot of its machine it said it is of.
+    pub boot: String,
+    /// It has shown that it knows its id.
+    pub confirmed: bool,
+    pub standing: Standing,
 }
 
 impl Agent {

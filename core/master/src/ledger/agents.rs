@@ -2,7 +2,6 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::TaskState;
@@ -16,24 +15,18 @@ use karman_model::time::Timestamp;
 use super::status::{self, Verdict, precise};
 use super::{Effect, Key, Ledger, Presence, SessionId, Timer};
 
-pub const PING_INTERVAL: Duration = Duration::from_secs(15);
-/// An agent that leaves so many pings in a row unanswered is unreachable.
-pub const PINGS_MISSED_MAX: u32 = 5;
-/// An agent without a session is unreachable after as long as one that does not
-/// answer.
-const ABSENCE_MAX: Duration = Duration::from_secs(75);
-
-/// How long an agent waits for a ping before it looks for another master.
-pub(super) fn silence_ms() -> u64 {
-    u64::try_from((PING_INTERVAL * PINGS_MISSED_MAX).as_millis()).unwrap_or(u64::MAX)
-}
-
 impl Ledger {
+    /// How long an agent waits for a ping before it looks for another master.
+    pub(super) fn silence_ms(&self) -> u64 {
+        u64::try_from(self.registry.settings.silence_max().as_millis()).unwrap_or(u64::MAX)
+    }
+
     pub(super) fn session_closed(&mut self, now: Timestamp, session: SessionId) {
         let Some(id) = self.sessions.remove(&session) else { return };
         // The other direction ends too, and nothing waits for it any longer.
         self.effect(Effect::CloseSession(session));
-        let deadline = now + ABSENCE_MAX;
+        // As long as one that does not answer.
+        let deadline = now + self.registry.settings.silence_max();
         let Some(agent) = self.agent_mut(&id).filter(|agent| agent.session == Some(session)) else {
             return;
         };
@@ -48,6 +41,7 @@ impl Ledger {
 
     pub(super) fn pong(&mut self, session: SessionId) {
         let Some(id) = self.sessions.get(&session).cloned() else { return };
+        self.confirm(&id);
         if let Some(agent) = self.agent_mut(&id) {
             agent.pings_missed = 0;
         }
@@ -55,30 +49,34 @@ impl Ledger {
 
     pub(super) fn ping_due(&mut self, now: Timestamp, session: SessionId) {
         let Some(id) = self.sessions.get(&session).cloned() else { return };
+        let (missed_max, interval) =
+            (self.registry.settings.pings_missed_max, self.registry.settings.ping_interval);
         let Some(agent) = self.agent_mut(&id) else { return };
-        if agent.pings_missed >= PINGS_MISSED_MAX {
-            self.sessions.remove(&session);
-            self.effect(Effect::CloseSession(session));
-            return self.lose_agent(now, &id);
+        if agent.pings_missed >= missed_max {
+            self.give_up(now, &id);
         }
-        agent.pings_missed += 1;
+        // It may have to wait for its turn; until then it can still answer.
+        let Some(agent) = self.agent_mut(&id).filter(|it| it.session == Some(session)) else {
+            return;
+        };
+        agent.pings_missed = agent.pings_missed.saturating_add(1);
         self.tell(&id, Body::Ping(session::Ping {}));
-        self.timers.set(now + PING_INTERVAL, Timer::Ping(session));
+        self.timers.set(now + interval, Timer::Ping(session));
     }
 
     pub(super) fn absence_due(&mut self, now: Timestamp, id: &AgentId) {
         let deadline = self.agents.get(id).and_then(|agent| agent.deadline);
         if deadline.is_some_and(|deadline| deadline <= now) {
-            self.lose_agent(now, id);
+            self.give_up(now, id);
         }
     }
 
     /// Its tasks may live or not; their resources are nobody's until it is back.
-    fn lose_agent(&mut self, now: Timestamp, id: &AgentId) {
+    pub(super) fn lose_agent(&mut self, now: Timestamp, id: &AgentId) {
         self.rescind_agent(id);
         let Some(agent) = self.agent_mut(id) else { return };
         agent.presence = Presence::Unreachable { since: now };
-        agent.session = None;
+        let session = agent.session.take();
         agent.deadline = None;
         agent.pings_missed = 0;
         agent.used = Resources::EMPTY;
@@ -86,10 +84,19 @@ impl Ledger {
         for (framework, task) in tasks {
             self.lose_task(now, id, &framework, &task);
         }
+        if let Some(session) = session {
+            self.sessions.remove(&session);
+            self.effect(Effect::CloseSession(session));
+        }
         self.allocator.remove_agent(id);
         self.counters.agents_unreachable += 1;
         self.touched.agents.insert(id.clone());
         self.effect(Effect::Save(Key::Agent(id.clone())));
+        self.tell_failure(id);
+    }
+
+    /// All frameworks hear that an agent is lost.
+    pub(super) fn tell_failure(&mut self, id: &AgentId) {
         let connected: Vec<FrameworkId> = self
             .frameworks
             .values()

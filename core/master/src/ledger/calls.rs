@@ -44,6 +44,7 @@ impl Ledger {
             call::Type::Revive => {
                 if let Some(roles) = self.own_roles(framework, &call.revive.unwrap_or_default().roles) {
                     self.allocator.revive(framework, &roles);
+                    self.revive_inverse_offers(framework);
                 }
             }
             call::Type::Suppress => {
@@ -59,13 +60,18 @@ impl Ledger {
                 self.reconcile_operations(framework, call.reconcile_operations.unwrap_or_default());
             }
             call::Type::Teardown => self.remove_framework(now, framework),
-            // Inverse offers are never made and operations never reported, so
-            // there is nothing to answer; requests are hints that the allocator
-            // does not need; messages are best effort and command tasks have
-            // nobody to read them.
-            call::Type::AcceptInverseOffers
-            | call::Type::DeclineInverseOffers
-            | call::Type::AcknowledgeOperationStatus
+            call::Type::AcceptInverseOffers => {
+                let it = call.accept_inverse_offers.unwrap_or_default();
+                self.answer_inverse_offers(now, framework, &it.inverse_offer_ids, it.filters.as_ref(), true);
+            }
+            call::Type::DeclineInverseOffers => {
+                let it = call.decline_inverse_offers.unwrap_or_default();
+                self.answer_inverse_offers(now, framework, &it.inverse_offer_ids, it.filters.as_ref(), false);
+            }
+            // Operations are never reported, so there is nothing to answer;
+            // requests are hints that the allocator does not need; messages are
+            // best effort and command tasks have nobody to read them.
+            call::Type::AcknowledgeOperationStatus
             | call::Type::Request
             | call::Type::Message
             // These two are answered before they come here.

@@ -96,14 +96,17 @@ impl Ledger {
             Command::SetQuota { request } => self.set_quota(&request),
             Command::RemoveQuota { role } => self.remove_quota(&role),
             Command::UpdateSchedule { schedule } => self.update_schedule(schedule),
-            Command::StartMaintenance { .. } => unsupported("START_MAINTENANCE"),
-            Command::StopMaintenance { .. } => unsupported("STOP_MAINTENANCE"),
-            Command::Drain { .. } => unsupported("DRAIN_AGENT"),
-            Command::Deactivate { .. } => unsupported("DEACTIVATE_AGENT"),
-            Command::Reactivate { .. } => unsupported("REACTIVATE_AGENT"),
-            Command::MarkGone { .. } => unsupported("MARK_AGENT_GONE"),
+            Command::StartMaintenance { machines } => self.start_maintenance(now, &machines),
+            Command::StopMaintenance { machines } => self.stop_maintenance(&machines),
+            Command::Drain { agent, max_grace, mark_gone } => {
+                self.drain(now, &agent, max_grace, mark_gone)
+            }
+            Command::Deactivate { agent } => self.deactivate(&agent),
+            Command::Reactivate { agent } => self.reactivate(&agent),
+            Command::MarkGone { agent } => self.mark_gone(now, &agent),
             Command::Operate { .. } => unsupported("the operation"),
         }?;
+        self.settle(now);
         Ok(std::mem::take(&mut self.effects))
     }
 

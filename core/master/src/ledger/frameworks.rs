@@ -69,6 +69,7 @@ impl Ledger {
         self.effect(Effect::Save(Key::Framework(id.clone())));
         self.welcome(&id);
         self.enter(&id, suppressed.iter().map(|role| role.as_str().into()).collect());
+        self.invite_framework(&id);
     }
 
     fn new_framework_id(&mut self) -> FrameworkId {
@@ -238,6 +239,7 @@ impl Ledger {
             );
         }
         self.allocator.remove_framework(id);
+        self.forget_answers(|(_, framework)| framework == id);
         if let Some(mut framework) = self.frameworks.remove(id) {
             let ended = Arc::make_mut(&mut framework);
             ended.unregistered = Some(now);
@@ -292,6 +294,10 @@ impl Ledger {
         owner.complete(id, max);
         if let Some(agent) = agent.and_then(|agent| self.agent_mut(&agent)) {
             agent.tasks.remove(&(framework.clone(), id.clone()));
+            if agent.tasks.is_empty() && agent.standing.drain.is_some() {
+                let agent = agent.id.clone();
+                self.idle.insert(agent);
+            }
         }
     }
 }

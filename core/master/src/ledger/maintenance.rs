@@ -6,10 +6,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use karman_api::mesos::v1;
+use karman_api::mesos::v1::TaskState;
 use karman_api::mesos::v1::maintenance::{Schedule, Window};
+use karman_api::mesos::v1::task_status::Reason;
+use karman_model::id::AgentId;
+use karman_model::time::Timestamp;
 
 use super::machines::Machine;
-use super::{Effect, Key, Ledger, Refusal, StoredMaintenance};
+use super::{Agent, Effect, Key, Ledger, Refusal, StoredMaintenance};
 use crate::validate;
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -64,12 +68,16 @@ impl Maintenance {
         self.find(hostname, ip).and_then(|machine| self.machines.get(machine)).copied()
     }
 
+    pub fn is_empty(&self) -> bool {
+        self.machines.is_empty()
+    }
+
     pub fn is_down(&self, hostname: &str, ip: IpAddr) -> bool {
         self.find(hostname, ip).is_some_and(|machine| self.down.contains(machine))
     }
 
     /// The entry of the schedule that means the machine.
-    fn find(&self, hostname: &str, ip: IpAddr) -> Option<&Machine> {
+    pub(super) fn find(&self, hostname: &str, ip: IpAddr) -> Option<&Machine> {
         let hostname = Some(hostname.to_ascii_lowercase());
         let names = [
             Machine { hostname: hostname.clone(), ip: Some(ip) },
@@ -182,9 +190,62 @@ impl Ledger {
         Ok(())
     }
 
+    /// Agents of machines that go down are removed: their tasks are over.
+    pub(super) fn start_maintenance(
+        &mut self,
+        now: Timestamp,
+        ids: &[v1::MachineId],
+    ) -> Result<(), Refusal> {
+        let maintenance = self.registry.maintenance.start(ids).map_err(Refusal::Invalid)?;
+        self.put_maintenance(maintenance);
+        let down: Vec<AgentId> = self
+            .agents
+            .values()
+            .filter(|agent| self.registry.maintenance.is_down(&agent.info.hostname, agent.ip))
+            .map(|agent| agent.id.clone())
+            .collect();
+        for agent in down {
+            let reason = "the machine was taken down for maintenance";
+            self.remove_agent(now, &agent, (TaskState::TaskGone, Reason::AgentRemoved, reason));
+        }
+        Ok(())
+    }
+
+    pub(super) fn stop_maintenance(&mut self, ids: &[v1::MachineId]) -> Result<(), Refusal> {
+        let maintenance = self.registry.maintenance.stop(ids).map_err(Refusal::Invalid)?;
+        self.put_maintenance(maintenance);
+        Ok(())
+    }
+
     fn put_maintenance(&mut self, maintenance: Maintenance) {
         self.registry.maintenance = Arc::new(maintenance);
         self.effect(Effect::Save(Key::Maintenance));
+        let changed: Vec<(AgentId, Option<v1::Unavailability>)> = self
+            .agents
+            .values()
+            .map(|agent| (agent, self.scheduled(agent)))
+            .filter(|(agent, scheduled)| agent.standing.unavailability != *scheduled)
+            .map(|(agent, scheduled)| (agent.id.clone(), scheduled))
+            .collect();
+        for (agent, unavailability) in changed {
+            self.put_unavailability(&agent, unavailability);
+        }
+    }
+
+    pub(super) fn scheduled(&self, agent: &Agent) -> Option<v1::Unavailability> {
+        self.registry.maintenance.unavailability(&agent.info.hostname, agent.ip)
+    }
+
+    /// What was offered is offered again with what is known now; earlier
+    /// answers were to another question.
+    fn put_unavailability(&mut self, id: &AgentId, unavailability: Option<v1::Unavailability>) {
+        self.rescind_agent(id);
+        self.forget_answers(|(agent, _)| agent == id);
+        if let Some(agent) = self.agent_mut(id) {
+            agent.standing.unavailability = unavailability;
+        }
+        self.touched.agents.insert(id.clone());
+        self.invite(id);
     }
 
     pub fn stored_maintenance(&self) -> StoredMaintenance {

@@ -7,14 +7,18 @@
 #![deny(clippy::disallowed_methods)]
 
 mod accept;
+mod admission;
 mod agent;
 mod agents;
 mod calls;
 mod command;
+mod drain;
 mod event;
 mod framework;
 mod frameworks;
+mod gone;
 mod invariants;
+mod inverse;
 mod machines;
 mod maintenance;
 mod offering;
@@ -23,6 +27,7 @@ mod quota;
 mod reconcile;
 mod recover;
 mod registry;
+mod removals;
 mod session;
 mod settings;
 mod status;
@@ -42,13 +47,15 @@ use karman_model::shared_map::SharedMap;
 use karman_model::time::Timestamp;
 
 pub use agent::{Agent, Presence};
-pub use agents::{PING_INTERVAL, PINGS_MISSED_MAX};
 pub use command::{Command, Refusal};
+pub use drain::{Drain, Standing};
 pub use event::{CallGate, Counters, Effect, Event, Key, SessionId, StreamId};
 pub use framework::{Capabilities, Framework, Link};
+pub use gone::{ABSENT_AGENTS_MAX, UNREACHABLE_AGE_MAX};
+pub use inverse::{Answer, InverseOffer, InverseOffers};
 pub use machines::Machine;
 pub use maintenance::Maintenance;
-pub use offering::{OFFER_TIMEOUT, Offer};
+pub use offering::Offer;
 pub use quota::{Amounts, Quota};
 pub use recover::{Contents, StoredAgent, StoredFramework, StoredMaintenance, Unrestorable};
 pub use registry::Registry;
@@ -104,6 +111,14 @@ pub struct Ledger {
     streams: BTreeMap<StreamId, FrameworkId>,
     sessions: BTreeMap<SessionId, AgentId>,
     registry: Registry,
+    invitations: inverse::Invitations,
+    removals: removals::Removals,
+    /// Agents whose registration may not have been answered.
+    unconfirmed: BTreeMap<admission::Identity, AgentId>,
+    /// Agents that must come back before anything is offered.
+    recovery_awaits: usize,
+    /// Agents of which the last task may have ended.
+    idle: BTreeSet<AgentId>,
     allocator: Allocator,
     timers: timers::Timers,
     agents_made: u64,
@@ -124,6 +139,11 @@ impl Ledger {
     pub fn with_settings(identity: Identity, settings: Settings) -> Self {
         Self {
             registry: Registry { settings: Arc::new(settings), ..Registry::default() },
+            invitations: inverse::Invitations::default(),
+            removals: removals::Removals::default(),
+            unconfirmed: BTreeMap::new(),
+            recovery_awaits: 0,
+            idle: BTreeSet::new(),
             identity: Arc::new(identity),
             agents: SharedMap::new(),
             frameworks: SharedMap::new(),
@@ -160,12 +180,14 @@ impl Ledger {
             Event::Pong { session } => self.pong(session),
             Event::Tick => self.tick(now),
         }
+        self.settle(now);
         std::mem::take(&mut self.effects)
     }
 
     /// Offers what has become free.
     pub fn allocate(&mut self, now: Timestamp) -> Vec<Effect> {
         self.make_offers(now);
+        self.make_inverse_offers(now);
         std::mem::take(&mut self.effects)
     }
 

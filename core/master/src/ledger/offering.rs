@@ -16,10 +16,6 @@ use super::task::Shown;
 use super::{Effect, Ledger, Timer, status};
 use crate::offers;
 
-/// An offer that is not answered is taken back, so that nobody hoards a
-/// cluster.
-pub const OFFER_TIMEOUT: Duration = Duration::from_secs(120);
-
 /// Who let an offer run out is offered the same again only after this.
 const EXPIRED_REFUSAL: Duration = Duration::from_secs(5);
 
@@ -47,7 +43,7 @@ impl Ledger {
                 agent,
                 role,
                 resources,
-                expires: now + OFFER_TIMEOUT,
+                expires: now + self.registry.settings.offer_timeout,
                 shown: Shown::default(),
             };
             let wire = self.record_offer(&Arc::new(offer));
@@ -66,6 +62,7 @@ impl Ledger {
         self.counters.offers_sent += 1;
         self.timers.set(offer.expires, Timer::Offer(offer.id.clone()));
         self.offers.insert(offer.id.clone(), Arc::clone(offer));
+        self.invite(&offer.agent);
         let agent = self.agent_mut(&offer.agent)?;
         agent.offers.insert(offer.id.clone());
         agent.offered += &offer.resources;
@@ -118,6 +115,7 @@ impl Ledger {
         for offer in offers {
             self.rescind(&offer, None);
         }
+        self.rescind_inverse_offers(agent);
     }
 
     /// Without a word: the framework does not listen or knows already.
@@ -130,6 +128,7 @@ impl Ledger {
         for offer in offers {
             self.discard_offer(&offer, None);
         }
+        self.discard_inverse_offers(framework);
     }
 
     pub(super) fn offer_due(&mut self, now: Timestamp, id: &OfferId) {

@@ -55,6 +55,9 @@ impl Ledger {
             Some(Some(Presence::Unreachable { since })) => {
                 (TaskState::TaskUnreachable, "the agent cannot be reached", Some(since))
             }
+            Some(None) if agent.as_ref().is_some_and(|it| self.registry.gone.contains_key(it)) => {
+                (TaskState::TaskGoneByOperator, "the operator removed the agent for ever", None)
+            }
             Some(None) | None => (TaskState::TaskUnknown, "the task is not known", None),
         };
         let state = precise(owner.capabilities, state);

@@ -16,14 +16,18 @@ use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
 use super::task::Shown;
-use super::{Agent, Framework, Ledger, Link, Presence, Timer};
+use super::{Agent, Drain, Framework, Ledger, Link, Presence, Standing, Timer, gone};
 
 /// A framework that was connected when the master stopped gets at least this
 /// long to come back, however short its failover timeout: it did not leave.
 pub(super) const RETURN_GRACE: Duration = Duration::from_secs(60);
 
-/// Agents that were there when the master stopped are awaited for so long.
-const AGENT_RETURN_MAX: Duration = Duration::from_secs(600);
+/// Where roles have quotas, nothing is offered after a restart before so many
+/// percent of the agents are back: what the others hold counts for the roles
+/// that have it.
+const RECOVERY_PERCENT: usize = 80;
+/// Nor for longer than this.
+const RECOVERY_MAX: Duration = Duration::from_secs(600);
 
 #[derive(Clone, Debug)]
 pub struct StoredAgent {
@@ -33,6 +37,8 @@ pub struct StoredAgent {
     pub version: String,
     pub registered: Timestamp,
     pub unreachable: Option<Timestamp>,
+    pub deactivated: bool,
+    pub drain: Option<Drain>,
 }
 
 #[derive(Clone, Debug)]
@@ -89,6 +95,8 @@ impl Ledger {
                 Presence::Unreachable { since } => Some(since),
                 Presence::Registered | Presence::Disconnected | Presence::Recovered => None,
             },
+            deactivated: agent.standing.deactivated,
+            drain: agent.standing.drain,
         })
     }
 
@@ -126,14 +134,41 @@ impl Ledger {
                 }
             }
         }
+        self.begin_recovery(now);
+        self.timers.set(now + gone::REGISTRY_INTERVAL, Timer::Registry);
         self.effects.clear();
         Ok(())
     }
 
+    fn begin_recovery(&mut self, now: Timestamp) {
+        let awaited = self.agents.values().filter(|agent| agent.presence == Presence::Recovered);
+        let awaited = awaited.count();
+        if !self.registry.quotas.is_empty() && awaited > 0 {
+            self.recovery_awaits = (awaited * RECOVERY_PERCENT).div_ceil(100);
+            self.allocator.pause();
+            self.timers.set(now + RECOVERY_MAX, Timer::Recovery);
+        }
+    }
+
+    /// One of the awaited agents is back.
+    pub(super) fn recovered_one(&mut self) {
+        if self.recovery_awaits == 1 {
+            self.end_recovery();
+        }
+        self.recovery_awaits = self.recovery_awaits.saturating_sub(1);
+    }
+
+    pub(super) fn end_recovery(&mut self) {
+        self.recovery_awaits = 0;
+        self.allocator.resume();
+    }
+
     fn restore_agent(&mut self, now: Timestamp, stored: StoredAgent) {
-        let StoredAgent { id, info, ip, version, registered, unreachable } = stored;
-        let deadline = unreachable.is_none().then_some(now + AGENT_RETURN_MAX);
-        let agent = Agent {
+        let StoredAgent { id, info, ip, version, registered, unreachable, deactivated, drain } =
+            stored;
+        let patience = self.registry.settings.agent_reregister_timeout;
+        let deadline = unreachable.is_none().then_some(now + patience);
+        let mut agent = Agent {
             id: id.clone(),
             total: convert::resources_from_wire(&info.resources).unwrap_or_default(),
             info: Arc::new(info),
@@ -152,7 +187,12 @@ impl Ledger {
             pings_missed: 0,
             shown: Shown::default(),
             shown_outline: Shown::default(),
+            capabilities: Vec::new(),
+            boot: String::new(),
+            confirmed: true,
+            standing: Standing { deactivated, drain, unavailability: None },
         };
+        agent.standing.unavailability = self.scheduled(&agent);
         if let Some(deadline) = deadline {
             self.timers.set(deadline, Timer::Absence(id.clone()));
         }
@@ -169,9 +209,11 @@ impl Ledger {
     ) {
         let mut framework =
             Framework::new(id.clone(), info, Link::Recovered { deadline: now }, registered);
-        // Who had left before has its old deadline.
-        let deadline =
-            deadline.unwrap_or_else(|| now + framework.failover_timeout().max(RETURN_GRACE));
+        // Who had left before has its old deadline, unless the clock says
+        // nonsense: it can be no further than the whole timeout, and nobody
+        // could come back while there was no master.
+        let latest = now + framework.failover_timeout().max(RETURN_GRACE);
+        let deadline = deadline.unwrap_or(latest).clamp(now + RETURN_GRACE, latest);
         framework.link = Link::Recovered { deadline };
         self.timers.set(deadline, Timer::Failover(id.clone()));
         self.touched.frameworks.insert(id.clone());

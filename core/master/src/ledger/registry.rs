@@ -9,6 +9,7 @@ use karman_allocator::Role;
 use karman_model::id::AgentId;
 use karman_model::time::Timestamp;
 
+use super::inverse::InverseOffers;
 use super::maintenance::Maintenance;
 use super::quota::Quota;
 use super::settings::Settings;
@@ -24,6 +25,8 @@ pub struct Registry {
     pub maintenance: Arc<Maintenance>,
     /// Agents that were removed for ever, and when.
     pub gone: Arc<BTreeMap<AgentId, Timestamp>>,
+    /// What frameworks were asked and what they answered.
+    pub inverse: Arc<InverseOffers>,
 }
 
 impl Registry {

@@ -17,7 +17,7 @@ use karman_model::time::Timestamp;
 use super::status::{Verdict, precise};
 use super::task::Shown;
 use super::{
-    Agent, Effect, Framework, Key, Ledger, Link, Presence, SessionId, Task, Timer, agents,
+    Agent, Effect, Framework, Key, Ledger, Link, Presence, SessionId, Task, Timer, admission,
     is_terminal, recover,
 };
 use crate::validate;
@@ -31,6 +31,8 @@ enum Refusal {
     Id(id::Error),
     #[error("{0}")]
     Wire(convert::Error),
+    #[error("{0}")]
+    Admission(#[from] admission::Refusal),
     #[error("what the agent says about itself is larger than {} bytes", validate::INFO_BYTES_MAX)]
     Large,
 }
@@ -40,22 +42,19 @@ impl Ledger {
         &mut self,
         now: Timestamp,
         session: SessionId,
-        register: session::Register,
+        mut register: session::Register,
         ip: IpAddr,
     ) {
-        let session::Register {
-            agent,
-            version,
-            boot_id: _,
-            tasks,
-            frameworks,
-            address: _,
-            capabilities: _,
-            held: _,
-            drain: _,
-        } = register;
-        match self.admit(now, session, agent, version, ip) {
-            Ok(id) => self.resume(now, session, &id, tasks, frameworks),
+        if let Some(known) = register.agent.as_ref().and_then(known_id)
+            && self.registry.gone.contains_key(&known)
+        {
+            let reason = format!("the agent {known} was removed for ever");
+            let message = Box::new(Body::Shutdown(session::Shutdown { reason }));
+            self.effect(Effect::Tell { session, message });
+            return self.effect(Effect::CloseSession(session));
+        }
+        match self.admit(now, session, &mut register, ip) {
+            Ok(id) => self.resume(now, session, &id, register),
             Err(refusal) => {
                 let message = Body::Rejected(session::Rejected { reason: refusal.to_string() });
                 self.effect(Effect::Tell { session, message: Box::new(message) });
@@ -69,28 +68,40 @@ impl Ledger {
         &mut self,
         now: Timestamp,
         session: SessionId,
-        info: Option<v1::AgentInfo>,
-        version: String,
+        register: &mut session::Register,
         ip: IpAddr,
     ) -> Result<AgentId, Refusal> {
-        let mut info = info.ok_or(Refusal::NoAgent)?;
+        let mut info = register.agent.take().ok_or(Refusal::NoAgent)?;
         let total =
             convert::resources_from_wire(&info.resources).map_err(Refusal::Wire)?.unallocated();
         convert::attributes_from_wire(&info.attributes).map_err(Refusal::Wire)?;
         if !validate::is_storable(&info) {
             return Err(Refusal::Large);
         }
-        let known = info.id.as_ref().filter(|id| !id.value.is_empty()).map(AgentId::from);
+        // What it says is its address, if it says one: the connection may come
+        // over the loopback.
+        let said = register.address.parse().or_else(|_| info.hostname.parse());
+        let ip = said.unwrap_or(ip);
+        self.check_place(&info, ip)?;
+        let known = known_id(&info);
         if let Some(known) = &known {
             id::check(known.as_str()).map_err(Refusal::Id)?;
         }
-        let id = known.unwrap_or_else(|| {
+        let confirmed = known.is_some();
+        let id = known.or_else(|| self.twin(&info, ip, &register.boot_id));
+        let id = id.unwrap_or_else(|| {
             let id = format!("{}-S{}", self.identity.id, self.agents_made);
             self.agents_made += 1;
             AgentId::from(id)
         });
         info.id = Some((&id).into());
         let old = self.agents.get(&id).cloned();
+        if let Some(old) = &old {
+            if register.tasks.iter().any(is_alive) || old.has_reservations() {
+                admission::check_additive(&old.info, &info)?;
+            }
+            self.forget_twin(old);
+        }
         let (registered, reregistered) = match &old {
             Some(old) => (old.registered, Some(now)),
             None => (now, None),
@@ -99,14 +110,11 @@ impl Ledger {
             Some(_) => self.counters.agent_reregistrations += 1,
             None => self.counters.agent_registrations += 1,
         }
-        // Its address is what it says, if it says one: the connection may come
-        // over the loopback.
-        let ip = info.hostname.parse().unwrap_or(ip);
         let agent = Agent {
             id: id.clone(),
             info: Arc::new(info),
             ip,
-            version,
+            version: std::mem::take(&mut register.version),
             presence: Presence::Registered,
             session: Some(session),
             registered,
@@ -120,10 +128,18 @@ impl Ledger {
             pings_missed: 0,
             shown: Shown::default(),
             shown_outline: Shown::default(),
+            capabilities: std::mem::take(&mut register.capabilities),
+            boot: std::mem::take(&mut register.boot_id),
+            confirmed,
+            standing: old.as_ref().map(|old| old.standing.clone()).unwrap_or_default(),
         };
         self.replace(old.as_deref(), agent);
+        if !confirmed {
+            self.expect_confirmation(&id);
+        }
         self.sessions.insert(session, id.clone());
-        self.timers.set(now + agents::PING_INTERVAL, Timer::Ping(session));
+        let interval = self.registry.settings.ping_interval;
+        self.timers.set(now + interval, Timer::Ping(session));
         Ok(id)
     }
 
@@ -132,6 +148,7 @@ impl Ledger {
     fn replace(&mut self, old: Option<&Agent>, mut agent: Agent) {
         let id = agent.id.clone();
         let mut save = old.is_none();
+        agent.standing.unavailability = self.scheduled(&agent);
         if let Some(old) = old {
             if let Some(stale) = old.session {
                 self.sessions.remove(&stale);
@@ -145,12 +162,16 @@ impl Ledger {
                 self.uncharge(framework, task);
             }
             agent.tasks.clone_from(&old.tasks);
+            if matches!(old.presence, Presence::Recovered) {
+                self.recovered_one();
+            }
             save = old.info != agent.info
                 || matches!(old.presence, Presence::Unreachable { .. })
                 || old.ip != agent.ip;
         }
         self.allocator.remove_agent(&id);
         self.allocator.add_agent(&id, agent.machine());
+        self.allocator.set_agent_active(&id, agent.is_active());
         self.agents.insert(id.clone(), Arc::new(agent));
         self.touched.agents.insert(id.clone());
         if save {
@@ -173,9 +194,9 @@ impl Ledger {
         now: Timestamp,
         session: SessionId,
         id: &AgentId,
-        tasks: Vec<session::AgentTask>,
-        infos: Vec<v1::FrameworkInfo>,
+        register: session::Register,
     ) {
+        let session::Register { tasks, frameworks: infos, drain, .. } = register;
         let expected =
             self.agent_mut(id).map(|agent| std::mem::take(&mut agent.tasks)).unwrap_or_default();
         let mut infos: BTreeMap<FrameworkId, v1::FrameworkInfo> =
@@ -183,9 +204,11 @@ impl Ledger {
         let registered = session::Registered {
             agent_id: Some(id.into()),
             master_id: self.identity.id.to_string(),
-            ping_timeout_ms: agents::silence_ms(),
+            ping_timeout_ms: self.silence_ms(),
         };
         self.effect(Effect::Tell { session, message: Box::new(Body::Registered(registered)) });
+        self.repeat_drain(id, drain);
+        self.invite(id);
         let mut seen = BTreeSet::new();
         let mut dead = BTreeSet::new();
         for session::AgentTask { framework_id, task, status, latest, executor: _ } in tasks {
@@ -246,8 +269,13 @@ impl Ledger {
         told: Option<v1::TaskStatus>,
         latest: Option<v1::TaskStatus>,
     ) {
-        let Some(owner) = self.framework_mut(framework) else { return };
         let id = TaskId::from(&info.task_id);
+        if self.is_elsewhere(framework, &id, agent) {
+            // Its id was given again while nobody knew of it: the younger one
+            // stays.
+            return self.tell_kill(agent, framework, &id, None);
+        }
+        let Some(owner) = self.framework_mut(framework) else { return };
         let was_unreachable = owner.unreachable.remove(&id);
         let returned = was_unreachable.is_some();
         let old = was_unreachable.or_else(|| owner.tasks.remove(&id));
@@ -331,9 +359,12 @@ impl Ledger {
         status.agent_id.get_or_insert_with(|| (&agent).into());
         status.timestamp.get_or_insert(now.as_secs_f64());
         status.source.get_or_insert(Source::Agent.into());
+        self.confirm(&agent);
         let task = TaskId::from(&status.task_id);
-        if status.state() == TaskState::TaskKilling && !capabilities.task_killing {
-            // The framework would not understand: acknowledged in its name.
+        let is_beyond = status.state() == TaskState::TaskKilling && !capabilities.task_killing;
+        if is_beyond || self.is_elsewhere(&framework, &task, &agent) {
+            // The framework would not understand, or would take it for a word
+            // about another task: acknowledged in its name.
             let uuid = status.uuid.clone().unwrap_or_default();
             let message =
                 session::Acknowledge { framework_id, task_id: Some(status.task_id), uuid };
@@ -343,6 +374,13 @@ impl Ledger {
         let latest = latest.as_ref().map_or_else(|| status.state(), v1::TaskStatus::state);
         self.note(&framework, &task, &mut status, latest);
         self.send_status(&framework, status);
+    }
+
+    /// Whether the id is that of a task that lives on another agent.
+    fn is_elsewhere(&self, framework: &FrameworkId, id: &TaskId, agent: &AgentId) -> bool {
+        let owner = self.frameworks.get(framework);
+        let task = owner.and_then(|owner| owner.tasks.get(id));
+        task.is_some_and(|task| task.agent != *agent && !task.is_terminal())
     }
 
     /// Writes a status of an agent into the books.
@@ -373,4 +411,14 @@ impl Ledger {
             self.complete_task(framework, id);
         }
     }
+}
+
+fn known_id(info: &v1::AgentInfo) -> Option<AgentId> {
+    info.id.as_ref().filter(|id| !id.value.is_empty()).map(AgentId::from)
+}
+
+/// Whether the task may still run.
+fn is_alive(task: &session::AgentTask) -> bool {
+    let latest = task.latest.as_ref().or(task.status.as_ref());
+    latest.is_none_or(|status| !is_terminal(status.state()))
 }

@@ -91,13 +91,14 @@ pub const fn is_terminal(state: TaskState) -> bool {
         | TaskState::TaskError
         | TaskState::TaskLost
         | TaskState::TaskDropped
-        | TaskState::TaskGone => true,
+        | TaskState::TaskGone
+        // An agent that is gone never comes back.
+        | TaskState::TaskGoneByOperator => true,
         TaskState::TaskStaging
         | TaskState::TaskStarting
         | TaskState::TaskRunning
         | TaskState::TaskKilling
         | TaskState::TaskUnreachable
-        | TaskState::TaskGoneByOperator
         | TaskState::TaskUnknown => false,
     }
 }

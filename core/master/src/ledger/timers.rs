@@ -19,6 +19,14 @@ pub(super) enum Timer {
     Ping(SessionId),
     /// Give the agent up if it has not come back.
     Absence(AgentId),
+    /// Give up the next of those that wait for their turn.
+    Removals,
+    /// Ask frameworks again to leave the agent.
+    Invite(AgentId),
+    /// Forget agents that nobody will see again.
+    Registry,
+    /// Offer again after a restart, although agents are missing.
+    Recovery,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -54,6 +62,10 @@ impl Ledger {
                 Timer::Offer(offer) => self.offer_due(now, &offer),
                 Timer::Ping(session) => self.ping_due(now, session),
                 Timer::Absence(agent) => self.absence_due(now, &agent),
+                Timer::Removals => self.removals_due(now),
+                Timer::Invite(agent) => self.invite(&agent),
+                Timer::Registry => self.registry_due(now),
+                Timer::Recovery => self.end_recovery(),
             }
         }
     }

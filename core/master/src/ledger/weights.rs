@@ -22,13 +22,17 @@ impl Ledger {
     /// All or none of them are set.
     pub(super) fn update_weights(&mut self, weights: Vec<v1::WeightInfo>) -> Result<(), Refusal> {
         let mut all = (*self.registry.weights).clone();
-        all.extend(read(weights)?);
+        let changed = read(weights)?;
+        all.extend(changed.clone());
         // All of them are one stored object.
         if !validate::is_storable(&to_wire(&all)) {
             let problem = format!("all weights must not be larger than {INFO_BYTES_MAX} bytes");
             return Err(Refusal::Invalid(format!("Invalid WeightInfo: {problem}")));
         }
         self.registry.weights = Arc::new(all);
+        for (role, weight) in &changed {
+            self.allocator.set_weight(role, Some(*weight));
+        }
         self.effect(Effect::Save(Key::Weights));
         Ok(())
     }
@@ -41,6 +45,9 @@ impl Ledger {
     pub(super) fn restore_weights(&mut self, weights: Vec<v1::WeightInfo>) {
         let known = weights.into_iter().filter_map(|it| Some((it.role?.into(), it.weight)));
         self.registry.weights = Arc::new(known.collect());
+        for (role, weight) in &*self.registry.weights {
+            self.allocator.set_weight(role, Some(*weight));
+        }
     }
 }
 

@@ -33,6 +33,10 @@ fn agent() -> Agent {
         pings_missed: 0,
         shown: Default::default(),
         shown_outline: Default::default(),
+        capabilities: Vec::new(),
+        boot: String::new(),
+        confirmed: true,
+        standing: crate::ledger::Standing::default(),
     }
 }
 

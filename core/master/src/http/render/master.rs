@@ -6,19 +6,19 @@ use serde_json::{Map, Value, json};
 
 #[cfg(test)]
 use super::{agents, frameworks};
-use crate::ledger::{OFFER_TIMEOUT, PING_INTERVAL, PINGS_MISSED_MAX, Presence, View};
+use crate::ledger::{Presence, Settings, View};
 
 pub(in crate::http) fn version(version: &str) -> Value {
     json!({ "version": version, "build_date": "", "build_time": 0.0, "build_user": "" })
 }
 
-pub(in crate::http) fn flags(cluster: &str) -> BTreeMap<String, String> {
+pub(in crate::http) fn flags(cluster: &str, settings: &Settings) -> BTreeMap<String, String> {
     let seconds = |duration: std::time::Duration| format!("{}secs", duration.as_secs());
     BTreeMap::from([
         ("cluster".to_owned(), cluster.to_owned()),
-        ("offer_timeout".to_owned(), seconds(OFFER_TIMEOUT)),
-        ("agent_ping_timeout".to_owned(), seconds(PING_INTERVAL)),
-        ("max_agent_ping_timeouts".to_owned(), PINGS_MISSED_MAX.to_string()),
+        ("offer_timeout".to_owned(), seconds(settings.offer_timeout)),
+        ("agent_ping_timeout".to_owned(), seconds(settings.ping_interval)),
+        ("max_agent_ping_timeouts".to_owned(), settings.pings_missed_max.to_string()),
         ("role_sorter".to_owned(), "drf".to_owned()),
         ("framework_sorter".to_owned(), "drf".to_owned()),
     ])
@@ -50,7 +50,7 @@ pub(in crate::http) fn outline(view: &View, cluster: &str, version: &str) -> Map
         "leader": pid,
         "leader_info": { "id": master.id, "pid": pid, "port": master.port, "hostname": hostname },
         "cluster": cluster,
-        "flags": flags(cluster),
+        "flags": flags(cluster, &view.registry.settings),
         "orphan_tasks": [],
         "unregistered_frameworks": [],
     });

@@ -36,6 +36,18 @@ impl Quota {
         self.guarantees.is_empty() && self.limits.is_empty()
     }
 
+    /// `None`: no quota.
+    fn to_allocator(&self) -> Option<karman_allocator::Quota> {
+        let amounts = |amounts: &Amounts| -> Vec<(Arc<str>, Quantity)> {
+            amounts.iter().map(|(name, amount)| (name.as_str().into(), *amount)).collect()
+        };
+        let quota = karman_allocator::Quota {
+            guarantees: amounts(&self.guarantees).into_iter().collect(),
+            limits: amounts(&self.limits).into_iter().collect(),
+        };
+        (!self.is_default()).then_some(quota)
+    }
+
     pub fn to_wire(&self, role: &str) -> QuotaConfig {
         let amounts = |amounts: &Amounts| {
             let scalar = |amount: &Quantity| v1::value::Scalar { value: amount.as_f64() };
@@ -122,6 +134,9 @@ impl Ledger {
     fn put_quotas(&mut self, quotas: BTreeMap<Role, Quota>, changed: &BTreeMap<Role, Quota>) {
         self.registry.quotas = Arc::new(quotas);
         self.effect(Effect::Save(Key::Quotas));
+        for (role, quota) in changed {
+            self.allocator.set_quota(role, quota.to_allocator());
+        }
         for (role, quota) in changed {
             self.rescind_above(role, &quota.limits);
             self.rescind_for(role, &quota.guarantees);
@@ -228,6 +243,9 @@ impl Ledger {
 
     pub(super) fn restore_quotas(&mut self, configs: &[QuotaConfig]) -> Result<(), String> {
         self.registry.quotas = Arc::new(read::configs(configs)?);
+        for (role, quota) in &*self.registry.quotas {
+            self.allocator.set_quota(role, quota.to_allocator());
+        }
         Ok(())
     }
 }

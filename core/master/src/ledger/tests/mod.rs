@@ -1,3 +1,4 @@
+mod absence;
 mod days;
 mod faults;
 mod random;

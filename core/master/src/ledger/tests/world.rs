@@ -32,9 +32,14 @@ impl World {
     }
 
     pub(in crate::ledger) fn at(master: &str, now: Timestamp) -> Self {
+        Self::with(master, now, Settings::default())
+    }
+
+    pub(in crate::ledger) fn with(master: &str, now: Timestamp, settings: Settings) -> Self {
         let info = v1::MasterInfo { id: master.into(), ..Default::default() };
+        let identity = Identity { id: master.into(), info, started: now };
         Self {
-            ledger: Ledger::new(Identity { id: master.into(), info, started: now }),
+            ledger: Ledger::with_settings(identity, settings),
             now,
             events: BTreeMap::new(),
             closed: Vec::new(),
@@ -88,7 +93,8 @@ impl World {
 
     /// The next master knows what this one stored and nothing else.
     pub(in crate::ledger) fn restart(&self) -> Self {
-        let mut world = Self::at("m2", self.now);
+        let settings = (*self.ledger.registry.settings).clone();
+        let mut world = Self::with("m2", self.now, settings);
         world.restore(&self.store);
         world.ledger.check();
         world
@@ -143,28 +149,12 @@ impl World {
         tasks: Vec<session::AgentTask>,
         frameworks: Vec<v1::FrameworkInfo>,
     ) -> SessionId {
+        self.register(register(id, "host", tasks, frameworks))
+    }
+
+    pub(in crate::ledger) fn register(&mut self, register: session::Register) -> SessionId {
         let session = SessionId(self.sessions_made);
         self.sessions_made += 1;
-        let resources =
-            karman_model::resource::Resources::parse("cpus:4;mem:1000;ports:[1000-1009]", "*")
-                .unwrap();
-        let agent = v1::AgentInfo {
-            hostname: "host".into(),
-            resources: karman_api::convert::resources_to_wire(
-                &resources,
-                karman_api::convert::Format::Refined,
-            ),
-            id: id.map(|id| v1::AgentId { value: id.to_owned() }),
-            ..Default::default()
-        };
-        let register = session::Register {
-            agent: Some(agent),
-            version: "1".into(),
-            boot_id: "b".into(),
-            tasks,
-            frameworks,
-            ..Default::default()
-        };
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
         self.apply(Event::Register { session, register: Box::new(register), ip });
         session
@@ -245,6 +235,34 @@ impl World {
             uuid,
         });
         self.apply(Event::Call { framework: framework.clone(), call: Box::new(call) });
+    }
+}
+
+/// How an agent with 4 cpus, 1000 MB and 10 ports registers.
+pub(in crate::ledger) fn register(
+    id: Option<&str>,
+    hostname: &str,
+    tasks: Vec<session::AgentTask>,
+    frameworks: Vec<v1::FrameworkInfo>,
+) -> session::Register {
+    let resources =
+        karman_model::resource::Resources::parse("cpus:4;mem:1000;ports:[1000-1009]", "*").unwrap();
+    let agent = v1::AgentInfo {
+        hostname: hostname.into(),
+        resources: karman_api::convert::resources_to_wire(
+            &resources,
+            karman_api::convert::Format::Refined,
+        ),
+        id: id.map(|id| v1::AgentId { value: id.to_owned() }),
+        ..Default::default()
+    };
+    session::Register {
+        agent: Some(agent),
+        version: "1".into(),
+        boot_id: "b".into(),
+        tasks,
+        frameworks,
+        ..Default::default()
     }
 }
 
