@@ -56,7 +56,9 @@ pub(crate) enum Request {
         stream: Option<String>,
         principal: Option<Arc<str>>,
         call: Box<scheduler::Call>,
-        reply: oneshot::Sender<CallGate>,
+        /// Absent: the caller has been answered already, since nothing of the
+        /// call is stored and a snapshot let it in.
+        reply: Option<oneshot::Sender<CallGate>>,
     },
     Update {
         framework: FrameworkId,
@@ -190,7 +192,7 @@ impl Core {
             }
             Request::Call { framework, stream, principal, call, reply } => {
                 let gate = self.ledger.gate(&framework, stream.as_deref(), principal.as_deref());
-                batch.gates.push((reply, gate));
+                batch.gates.extend(reply.map(|reply| (reply, gate)));
                 if gate != CallGate::Open {
                     return;
                 }

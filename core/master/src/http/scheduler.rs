@@ -1,5 +1,7 @@
 //! The scheduler API: calls in, an event stream out.
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
@@ -97,14 +99,51 @@ async fn other(shared: &Shared, headers: &HeaderMap, call: Call) -> Response {
     let Some((framework, stream)) = split(headers, &call) else {
         return answer::empty(StatusCode::BAD_REQUEST);
     };
+    let principal: Option<Arc<str>> = None;
+    // Who was let in a moment ago, and asks for nothing that must be durable
+    // before it is answered, does not wait for the core: a connection carries
+    // many calls at once.
+    let gate = shared.view().gate(&framework, stream.as_deref(), principal.as_deref());
+    let waits = gate != CallGate::Open || stores(&call);
     let (reply, answered) = oneshot::channel();
-    let request = Request::Call { framework, stream, principal: None, call: Box::new(call), reply };
+    let reply = waits.then_some(reply);
+    let request = Request::Call { framework, stream, principal, call: Box::new(call), reply };
     if shared.core.send(request).await.is_err() {
         return answer::stopping();
+    }
+    if !waits {
+        return gated(CallGate::Open, StatusCode::ACCEPTED);
     }
     match answered.await {
         Ok(gate) => gated(gate, StatusCode::ACCEPTED),
         Err(_stopped) => answer::stopping(),
+    }
+}
+
+/// Whether the call changes what is stored.
+fn stores(call: &Call) -> bool {
+    use karman_api::mesos::v1::offer::operation;
+    match call.r#type() {
+        Type::Accept => call.accept.iter().flat_map(|accept| &accept.operations).any(|it| {
+            !matches!(it.r#type(), operation::Type::Launch | operation::Type::LaunchGroup)
+        }),
+        Type::Decline
+        | Type::Revive
+        | Type::Suppress
+        | Type::Kill
+        | Type::Shutdown
+        | Type::Acknowledge
+        | Type::Reconcile
+        | Type::Message
+        | Type::Request => false,
+        Type::Unknown
+        | Type::Subscribe
+        | Type::UpdateFramework
+        | Type::Teardown
+        | Type::AcceptInverseOffers
+        | Type::DeclineInverseOffers
+        | Type::AcknowledgeOperationStatus
+        | Type::ReconcileOperations => true,
     }
 }
 

@@ -2,6 +2,7 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use karman_allocator::Role;
 use karman_api::mesos::v1;
@@ -10,7 +11,36 @@ use karman_api::session::{self, master_message::Body};
 use karman_model::id::{AgentId, FrameworkId, TaskId};
 use karman_model::time::Timestamp;
 
-use super::{CallGate, Ledger, is_terminal};
+use super::{CallGate, Framework, Ledger, View, is_terminal};
+
+impl View {
+    /// As [`Ledger::gate`], as of a moment ago.
+    pub fn gate(
+        &self,
+        framework: &FrameworkId,
+        stream: Option<&str>,
+        principal: Option<&str>,
+    ) -> CallGate {
+        gate(self.frameworks.get(framework), stream, principal)
+    }
+}
+
+fn gate(
+    framework: Option<&Arc<Framework>>,
+    stream: Option<&str>,
+    principal: Option<&str>,
+) -> CallGate {
+    let Some(framework) = framework else { return CallGate::UnknownFramework };
+    if principal.is_some() && principal != framework.info.principal.as_deref() {
+        return CallGate::WrongPrincipal;
+    }
+    let Some(current) = framework.stream() else { return CallGate::Disconnected };
+    match stream {
+        None => CallGate::NoStreamId,
+        Some(stream) if stream != &**current => CallGate::WrongStreamId,
+        Some(_) => CallGate::Open,
+    }
+}
 
 impl Ledger {
     /// Whether a call of `framework` that shows `stream` may come in; `principal`
@@ -21,21 +51,13 @@ impl Ledger {
         stream: Option<&str>,
         principal: Option<&str>,
     ) -> CallGate {
-        let Some(framework) = self.frameworks.get(framework) else {
-            return CallGate::UnknownFramework;
-        };
-        if principal.is_some() && principal != framework.info.principal.as_deref() {
-            return CallGate::WrongPrincipal;
-        }
-        let Some(current) = framework.stream() else { return CallGate::Disconnected };
-        match stream {
-            None => CallGate::NoStreamId,
-            Some(stream) if stream != &**current => CallGate::WrongStreamId,
-            Some(_) => CallGate::Open,
-        }
+        gate(self.frameworks.get(framework), stream, principal)
     }
 
     pub(super) fn call(&mut self, now: Timestamp, framework: &FrameworkId, call: Call) {
+        // Records share the id that the framework itself has.
+        let known = self.frameworks.get(framework).map(|known| known.id.clone());
+        let framework = known.as_ref().unwrap_or(framework);
         let kind = call.r#type();
         *self.counters.calls.entry(kind.as_str_name()).or_default() += 1;
         match kind {

@@ -4,6 +4,9 @@
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
+use karman_allocator::Role;
+use karman_api::convert;
+use karman_api::mesos::v1;
 use karman_model::resource::{Kind, Resource, Resources};
 
 /// Different bags that are remembered; beyond, the pool starts over. What was
@@ -16,9 +19,37 @@ const TEXTS_MAX: usize = 1024;
 pub(super) struct Pool {
     bags: HashSet<Arc<Resources>>,
     texts: BTreeSet<Arc<str>>,
+    /// Tasks of one kind come in a row.
+    recent: Option<Recent>,
+}
+
+#[derive(Clone, Debug)]
+struct Recent {
+    wire: Vec<v1::Resource>,
+    role: Role,
+    shared: Arc<Resources>,
 }
 
 impl Pool {
+    /// As they come over the wire, on the account of `role`.
+    pub(super) fn share_wire(
+        &mut self,
+        wire: &[v1::Resource],
+        role: &Role,
+    ) -> Result<Arc<Resources>, convert::Error> {
+        if let Some(recent) = &self.recent
+            && recent.wire == wire
+            && recent.role == *role
+        {
+            return Ok(Arc::clone(&recent.shared));
+        }
+        let resources = convert::resources_from_wire(wire)?;
+        let shared = self.share(resources.unallocated().allocated_to(role));
+        let (wire, role) = (wire.to_vec(), Arc::clone(role));
+        self.recent = Some(Recent { wire, role, shared: Arc::clone(&shared) });
+        Ok(shared)
+    }
+
     /// The same resources, shared with whoever has equal ones.
     pub(super) fn share(&mut self, resources: Resources) -> Arc<Resources> {
         if let Some(known) = self.bags.get(&resources) {

@@ -213,14 +213,18 @@ impl Ledger {
         let mut dead = BTreeSet::new();
         for session::AgentTask { framework_id, task, status, latest, executor: _ } in tasks {
             let (Some(framework), Some(info)) = (framework_id, task) else { continue };
-            let framework = FrameworkId::from(&framework);
+            // One id is shared by all tasks of the framework.
+            let known = self.frameworks.get(framework.value.as_str());
+            let framework =
+                known.map_or_else(|| FrameworkId::from(&framework), |known| known.id.clone());
             if !self.ensure_framework(now, &framework, &mut infos) {
                 dead.insert(framework);
                 continue;
             }
-            let task = TaskId::from(&info.task_id);
-            self.found(now, id, &framework, info, status, latest);
-            seen.insert((framework, task));
+            let task = self.found(now, id, &framework, info, status, latest);
+            if !expected.is_empty() {
+                seen.insert((framework, task));
+            }
         }
         for framework in dead {
             let message = session::ShutdownFramework { framework_id: Some((&framework).into()) };
@@ -268,14 +272,15 @@ impl Ledger {
         mut info: v1::TaskInfo,
         told: Option<v1::TaskStatus>,
         latest: Option<v1::TaskStatus>,
-    ) {
+    ) -> TaskId {
         let id = TaskId::from(&info.task_id);
         if self.is_elsewhere(framework, &id, agent) {
             // Its id was given again while nobody knew of it: the younger one
             // stays.
-            return self.tell_kill(agent, framework, &id, None);
+            self.tell_kill(agent, framework, &id, None);
+            return id;
         }
-        let Some(owner) = self.framework_mut(framework) else { return };
+        let Some(owner) = self.framework_mut(framework) else { return id };
         let was_unreachable = owner.unreachable.remove(&id);
         let returned = was_unreachable.is_some();
         let old = was_unreachable.or_else(|| owner.tasks.remove(&id));
@@ -284,17 +289,20 @@ impl Ledger {
             |old| Arc::clone(&old.role),
         );
         validate::task::complete(&mut info, &role);
-        let Ok(resources) = convert::resources_from_wire(&info.resources) else { return };
+        let Ok(resources) = self.pool.share_wire(&info.resources, &role) else { return id };
         let state =
             latest.as_ref().or(told.as_ref()).map_or(TaskState::TaskStaging, v1::TaskStatus::state);
-        let resources = self.pool.share(resources.unallocated().allocated_to(&role));
         let mut task = Task::new(framework.clone(), agent.clone(), role, &info, resources);
+        // One id is shared by all that name the task.
+        task.id = id.clone();
         task.state = state;
+        let latest = latest.filter(|latest| told.as_ref() != Some(latest));
         if let Some(mut told) = told {
             task.tell(&mut told);
         }
+        task.kill = old.as_ref().and_then(|old| old.kill);
         match old.filter(|old| old.has_statuses()) {
-            Some(old) => task.inherit(&old),
+            Some(old) => task.inherit_statuses(&old),
             None => latest.into_iter().for_each(|mut latest| task.remember(&mut latest)),
         }
         let kill = task.kill.filter(|_| !task.is_terminal());
@@ -310,6 +318,7 @@ impl Ledger {
         if let Some(kill_policy) = kill {
             self.tell_kill(agent, framework, &id, kill_policy);
         }
+        id
     }
 
     /// The agent does not have a task that it should have.

@@ -226,14 +226,18 @@ impl Task {
     }
 
     /// Takes over what was known of the task before its agent came back.
-    pub(super) fn inherit(&mut self, old: &Self) {
+    pub(super) fn inherit_statuses(&mut self, old: &Self) {
         self.statuses.clone_from(&old.statuses);
-        self.kill = old.kill;
     }
 
     /// By time, without their ids and payloads.
     pub fn statuses(&self) -> impl Iterator<Item = v1::TaskStatus> {
         self.statuses.iter().map(|status| status.read(self))
+    }
+
+    /// The same with their states, encoded.
+    pub fn encoded_statuses(&self) -> impl Iterator<Item = (TaskState, &[u8])> {
+        self.statuses.iter().map(|status| (status.state, &*status.body))
     }
 
     pub const fn has_statuses(&self) -> bool {

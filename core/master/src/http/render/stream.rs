@@ -2,14 +2,14 @@
 //!
 //! How a task or an agent looks is made once and kept with it until it changes;
 //! here the pieces are put together. Which keys there are is said in
-//! [`super::tasks`], [`super::agents`], [`super::frameworks`] and
+//! [`super::tasks`] (and written fast in [`super::quick`]), [`super::agents`], [`super::frameworks`] and
 //! [`super::master`], and nowhere else.
 
 use bytes::Bytes;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{agents, frameworks, master, tasks};
+use super::{agents, frameworks, master, quick};
 use crate::ledger::{Framework, Task, View};
 
 /// The answer goes out in chunks of about this size.
@@ -36,7 +36,7 @@ pub(in crate::http) fn state(view: &View, cluster: &str, version: &str, sink: &m
 
 fn framework(out: &mut Writer<'_>, framework: &Framework) {
     out.open(&frameworks::fields(framework));
-    let task = |out: &mut Writer<'_>, task: &std::sync::Arc<Task>| out.raw(tasks::shown(task));
+    let task = |out: &mut Writer<'_>, task: &std::sync::Arc<Task>| out.raw(quick::task(task));
     out.list("tasks", framework.tasks.values(), task);
     out.list("unreachable_tasks", framework.unreachable.values(), task);
     out.list("completed_tasks", framework.completed.iter(), task);
@@ -147,9 +147,16 @@ mod tests {
         let task = |name: &&str| {
             let info = json!({"name": name, "task_id": {"value": name}, "agent_id": {"value": id},
                 "command": {"value": "true", "user": "u"}, "labels": {"labels": [{"key": "a\"", "value": "é"}]},
-                "resources": [{"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.5}}]});
+                "limits": {"cpus": {"value": 2}, "mem": {"value": "Infinity"}},
+                "discovery": {"visibility": "CLUSTER", "name": "web"},
+                "container": {"type": "MESOS", "hostname": "h"},
+                "health_check": {"type": "TCP", "tcp": {"port": 80}},
+                "resources": [{"name": "cpus", "type": "SCALAR", "scalar": {"value": 0.5}},
+                    {"name": "ports", "type": "RANGES", "ranges": {"range": [{"begin": 1, "end": 2}]}},
+                    {"name": "zones", "type": "SET", "set": {"item": ["a", "b"]}},
+                    {"name": "bandwidth\"", "type": "SCALAR", "scalar": {"value": 7}}]});
             let status = json!({"task_id": {"value": name}, "state": "TASK_RUNNING", "timestamp": 12.5,
-                "healthy": true, "container_status": {"network_infos": [{"ip_addresses": [{"ip_address": "10.0.0.1"}]}]}});
+                "healthy": true, "labels": {"labels": [{"key": "k"}]}, "container_status": {"network_infos": [{"ip_addresses": [{"ip_address": "10.0.0.1"}]}]}});
             let status: v1::TaskStatus = serde_json::from_value(status).unwrap();
             session::AgentTask {
                 framework_id: Some(v1::FrameworkId { value: "f1".into() }),

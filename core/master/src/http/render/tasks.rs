@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use bytes::Bytes;
 use karman_api::mesos::v1;
 use serde_json::{Map, Value, json};
 
@@ -12,15 +11,7 @@ use crate::ledger::{Framework, Task, View};
 /// How many tasks a page has unless the reader says.
 const LIMIT: usize = 100;
 
-/// The same as JSON, made once until the task changes.
-pub(in crate::http) fn shown(it: &Task) -> &Bytes {
-    it.shown.get_or_make(|| {
-        let mut json = Vec::new();
-        super::stream::write(&mut json, &task(it));
-        json
-    })
-}
-
+/// Which keys there are; [`super::quick`] must follow.
 pub(in crate::http) fn task(task: &Task) -> Value {
     let info = task.info();
     let mut fields = Map::new();
