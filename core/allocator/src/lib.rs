@@ -1,21 +1,51 @@
 //! Decides which framework is offered what. Pure and incremental.
 //!
-//! Two levels of fair sharing by dominant resource: first over roles, then over
-//! the frameworks of a role. Everything that changes what could be offered puts
-//! its agent on a list, and [`Allocator::allocate`] looks at that list only: its
-//! cost follows what changed, not the size of the cluster. One framework gets
-//! all that it may use of an agent.
+//! Two levels of fair sharing: roles share by weighted dominant share along their
+//! tree, and so do the frameworks of a role. Names become small numbers at the
+//! edge, shares are kept in order, and everything that changes leaves a note of
+//! what has to be looked at: agents of which something became free, frameworks
+//! that want more than before, single pairs whose filter ran out.
+//! [`Allocator::allocate`] looks at those only, so that its cost follows what
+//! changed and not the size of the cluster. After it has run, nothing that is
+//! free could be offered to anybody who would be offered it.
+//!
+//! The rules, for each agent by name:
+//!
+//! 1. Who wants offers, is not [filtered](Allocator::refuse), is admitted by its
+//!    [constraints](Constraints) and finds enough is asked in fair order; roles
+//!    that have not got what their [quota](Quota) guarantees come first.
+//! 2. The first one gets everything that it may use, within the limits of its
+//!    roles and so that what is guaranteed to others stays free in the cluster.
+//! 3. If it has declared minimum sizes, another one waits without any offer, and
+//!    more of those wait than there are agents left to give, then it gets one
+//!    slice of that size instead, and the order is asked again. A size is
+//!    multiplied where it is less than a [sixteenth](SLICES_MAX) of the machine.
+//!    What nobody takes a slice of in the end goes to those who got one, in fair
+//!    order.
+//! 4. All that a framework gets of an agent in one role is one [`Grant`].
+//! 5. A shared volume goes along with the first grant to a role that may use it,
+//!    and is never used up.
 #![deny(clippy::disallowed_methods)]
 
+mod agents;
+mod bits;
+mod carve;
+mod client;
 pub mod constraints;
 mod demand;
+mod dims;
+mod explain;
 mod filters;
+mod frameworks;
 mod machine;
+mod market;
 mod pool;
 mod quantities;
-mod shares;
+mod roles;
+mod solve;
+mod view;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use karman_model::id::{AgentId, FrameworkId};
@@ -24,12 +54,19 @@ use karman_model::time::Timestamp;
 
 pub use constraints::Constraints;
 pub use demand::{Appetite, CPUS_MIN, Demand, MEM_MIN, Minimums};
+pub use explain::{Explanation, Reason, Standing};
 pub use machine::{Domain, Machine};
 pub use quantities::{Quantities, Quota};
+pub use solve::SLICES_MAX;
+pub use view::RoleView;
 
+use agents::{Agents, Lookup};
+use bits::Bits;
+use client::{Client, Framework};
+use dims::{Dims, Names};
 use filters::Filters;
-use pool::Pool;
-use shares::Shares;
+use pool::{Pool, is_common};
+use roles::{Charge, Order, Roles};
 
 /// The name of a role.
 pub type Role = Arc<str>;
@@ -44,109 +81,128 @@ pub struct Grant {
     pub resources: Resources,
 }
 
+/// What has to be looked at in the next run.
+#[derive(Clone, Debug, Default)]
+struct Pending {
+    agents: Bits,
+    clients: Bits,
+    /// Clients by agent.
+    pairs: BTreeMap<u32, Vec<u32>>,
+    /// There is more room for those that quota held back.
+    room: bool,
+}
+
+/// See the [crate](self).
 #[derive(Clone, Debug, Default)]
 pub struct Allocator {
-    pools: BTreeMap<AgentId, Pool>,
-    clients: BTreeMap<FrameworkId, Demand>,
-    weights: BTreeMap<Role, f64>,
-    quotas: BTreeMap<Role, Quota>,
-    paused: bool,
-    shares: Shares,
+    names: Names,
+    /// So many of them are known to the sizes that frameworks declare.
+    names_read: usize,
+    agents: Agents,
+    frameworks: Lookup<FrameworkId, Framework>,
+    clients: Vec<Option<Client>>,
+    spare_clients: Vec<u32>,
+    roles: Roles,
+    order: Order,
     filters: Filters,
-    /// Agents of which something may be offered to somebody.
-    offerable: BTreeSet<AgentId>,
-    /// Agents to look at in the next run.
-    pending: BTreeSet<AgentId>,
+    /// Clients that want offers, that take accelerators, that take machines of
+    /// other regions, and that have offers.
+    placed: Bits,
+    gpu: Bits,
+    aware: Bits,
+    holding: Bits,
+    /// Clients that quota kept from something, and agents that it was kept on.
+    held_back: Bits,
+    withheld: Bits,
+    pending: Pending,
+    home: Option<String>,
+    paused: bool,
 }
 
 impl Allocator {
+    /// The region of the master: only frameworks that are aware of regions are
+    /// offered machines of another one.
+    pub fn set_home_region(&mut self, region: Option<String>) {
+        self.home = region;
+        let agents: Vec<(u32, bool)> =
+            self.agents.iter().map(|(agent, pool)| (agent, self.is_remote(pool))).collect();
+        for (agent, remote) in agents {
+            self.agents.change(agent, |pool| pool.remote = remote);
+            self.pending.agents.insert(agent);
+        }
+    }
+
     /// Everything of a new agent is free.
     pub fn add_agent(&mut self, agent: &AgentId, machine: Machine) {
-        self.shares.add_total(&Quantities::of(&machine.total));
-        self.pools.insert(agent.clone(), Pool::new(machine));
-        self.changed(agent);
+        if self.agents.number(agent).is_some() {
+            return self.update_agent(agent, machine);
+        }
+        let mut pool = Pool::new(agent.clone(), machine, &mut self.names);
+        pool.remote = self.is_remote(&pool);
+        self.order.total.add(&pool.total);
+        self.reserve(&pool.machine().total.clone());
+        let at = self.agents.insert(pool);
+        self.resized();
+        self.stirred(at);
     }
 
     /// The agent has more, less or something else than before; what is charged
     /// stays charged.
     pub fn update_agent(&mut self, agent: &AgentId, machine: Machine) {
-        let Some(pool) = self.pools.get_mut(agent) else { return };
-        self.shares.sub_total(&Quantities::of(pool.total()));
-        self.shares.add_total(&Quantities::of(&machine.total));
-        pool.update(machine);
-        self.changed(agent);
+        let Some(at) = self.agents.number(agent) else { return };
+        let Some(pool) = self.agents.get(at) else { return };
+        let (old, before) = (pool.machine().clone(), pool.total.clone());
+        let moved = (&old.hostname, &old.attributes, &old.domain)
+            != (&machine.hostname, &machine.attributes, &machine.domain);
+        self.unreserve(&old.total);
+        self.reserve(&machine.total);
+        let home = self.home.clone();
+        let names = &mut self.names;
+        self.agents.change(at, |pool| {
+            pool.update(machine, names);
+            pool.remote = is_remote(home.as_deref(), pool);
+        });
+        if moved {
+            self.clients.iter_mut().flatten().for_each(|client| client.forget_agent(at));
+        }
+        self.retotal(at, &before);
+        self.stirred(at);
     }
 
     /// What is still charged stays on the accounts of its frameworks until it is
     /// released.
     pub fn remove_agent(&mut self, agent: &AgentId) {
-        if let Some(pool) = self.pools.remove(agent) {
-            self.shares.sub_total(&Quantities::of(pool.total()));
-        }
-        self.filters.forget_agent(agent);
-        self.offerable.remove(agent);
-        self.pending.remove(agent);
+        let Some((at, pool)) = self.agents.remove(agent) else { return };
+        self.order.total.sub(&pool.total);
+        self.order.stale = true;
+        self.unreserve(&pool.machine().total);
+        self.filters.forget_agent(at);
+        self.clients.iter_mut().flatten().for_each(|client| client.forget_agent(at));
+        self.pending.agents.remove(at);
+        self.pending.pairs.remove(&at);
+        self.withheld.remove(at);
     }
 
     /// Nothing of an inactive agent is offered.
     pub fn set_agent_active(&mut self, agent: &AgentId, active: bool) {
-        if let Some(pool) = self.pools.get_mut(agent) {
-            pool.active = active;
-            self.changed(agent);
+        if let Some(at) = self.agents.number(agent) {
+            self.agents.change(at, |pool| pool.active = active);
+            self.stirred(at);
         }
     }
 
     pub fn has_agent(&self, agent: &AgentId) -> bool {
-        self.pools.contains_key(agent)
+        self.agents.number(agent).is_some()
     }
 
-    /// Adds a framework or replaces what is known of it; its accounts stay.
-    pub fn put_framework(&mut self, framework: &FrameworkId, demand: Demand) {
-        self.clients.insert(framework.clone(), demand);
-        self.refresh(framework);
-        self.pending.extend(self.offerable.iter().cloned());
+    /// What is free of an agent, without shared volumes.
+    pub fn available(&self, agent: &AgentId) -> Resources {
+        let pool = self.agents.number(agent).and_then(|at| self.agents.get(at));
+        pool.map(|pool| pool.available().clone()).unwrap_or_default()
     }
 
-    pub fn remove_framework(&mut self, framework: &FrameworkId) {
-        self.clients.remove(framework);
-        self.filters.forget_framework(framework);
-        self.refresh(framework);
-    }
-
-    /// An inactive framework is offered nothing.
-    pub fn set_framework_active(&mut self, framework: &FrameworkId, active: bool) {
-        let Some(client) = self.clients.get_mut(framework) else { return };
-        client.active = active;
-        self.refresh(framework);
-        if active {
-            self.pending.extend(self.offerable.iter().cloned());
-        } else {
-            self.filters.forget_framework(framework);
-        }
-    }
-
-    /// No offers for `roles` (all, if empty) until they are revived.
-    pub fn suppress(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) {
-        let Some(client) = self.clients.get_mut(framework) else { return };
-        let roles = if roles.is_empty() { client.roles.clone() } else { roles.clone() };
-        client.suppressed.extend(roles);
-        self.refresh(framework);
-    }
-
-    /// Ends suppression and filters of `roles` (all, if empty).
-    pub fn revive(&mut self, framework: &FrameworkId, roles: &BTreeSet<Role>) {
-        let Some(client) = self.clients.get_mut(framework) else { return };
-        let roles = if roles.is_empty() { client.roles.clone() } else { roles.clone() };
-        for role in &roles {
-            client.suppressed.remove(role);
-            self.filters.clear(framework, role);
-        }
-        self.refresh(framework);
-        self.pending.extend(self.offerable.iter().cloned());
-    }
-
-    /// Puts resources on a framework's account, whether they were offered or
-    /// are found in use.
+    /// Puts resources on a framework's account that are found in use. What
+    /// [`allocate`](Self::allocate) grants is charged already.
     pub fn charge(
         &mut self,
         agent: &AgentId,
@@ -154,11 +210,13 @@ impl Allocator {
         role: &Role,
         resources: &Resources,
     ) {
-        if let Some(pool) = self.pools.get_mut(agent) {
-            pool.take(&resources.unallocated());
-            self.changed(agent);
+        let charge = self.measure(resources);
+        if let Some(at) = self.agents.number(agent) {
+            let names = &self.names;
+            self.agents.change(at, |pool| pool.take(&resources.unallocated(), names));
         }
-        self.shares.charge(framework, role, &Quantities::of(resources));
+        let client = self.client_of(framework, role);
+        self.put_on_account(client, &charge);
     }
 
     /// Takes resources off a framework's account; they can be offered at once.
@@ -172,19 +230,34 @@ impl Allocator {
         if resources.is_empty() {
             return;
         }
-        self.shares.release(framework, role, &Quantities::of(resources));
-        if let Some(pool) = self.pools.get_mut(agent) {
-            pool.give(&resources.unallocated());
-            self.changed(agent);
+        let charge = self.measure(resources);
+        if let Some(client) = self.known_client(framework, role) {
+            self.take_off_account(client, &charge);
+            self.forget_if_idle(client);
         }
+        if let Some(at) = self.agents.number(agent) {
+            let names = &self.names;
+            self.agents.change(at, |pool| pool.give(&resources.unallocated(), names));
+            self.stirred(at);
+        }
+        self.pending.room = true;
     }
 
-    /// What was offered to the framework is no longer merely offered: it has
+    /// What was granted to the framework is no longer merely offered: it has
     /// taken it, or will [release](Self::release) it.
-    pub fn settle(&mut self, _framework: &FrameworkId, _role: &Role, _resources: &Resources) {}
+    pub fn settle(&mut self, framework: &FrameworkId, role: &Role, resources: &Resources) {
+        let Some(at) = self.known_client(framework, role) else { return };
+        let charge = self.measure(resources);
+        let Some(client) = self.client_mut(at) else { return };
+        client.offers = client.offers.saturating_sub(1);
+        let (role, offers) = (client.role, client.offers);
+        self.holding.put(at, offers > 0);
+        self.roles.settle(role, &charge.common);
+        self.forget_if_idle(at);
+    }
 
     /// What the framework holds of the agent becomes something else, such as a
-    /// reservation; the agent's total changes with it.
+    /// reservation; what the agent has changes with it.
     pub fn convert(
         &mut self,
         agent: &AgentId,
@@ -193,30 +266,56 @@ impl Allocator {
         from: &Resources,
         to: &Resources,
     ) {
-        if let Some(pool) = self.pools.get_mut(agent) {
-            self.shares.sub_total(&Quantities::of(pool.total()));
-            pool.convert(&from.unallocated(), &to.unallocated());
-            self.shares.add_total(&Quantities::of(pool.total()));
+        let (from, to) = (from.unallocated(), to.unallocated());
+        if let Some(at) = self.agents.number(agent) {
+            self.unreserve(&from);
+            self.reserve(&to);
+            let before = self.agents.get(at).map(|pool| pool.total.clone()).unwrap_or_default();
+            let names = &mut self.names;
+            self.agents.change(at, |pool| pool.convert(&from, &to, names));
+            self.retotal(at, &before);
         }
-        self.shares.release(framework, role, &Quantities::of(from));
-        self.shares.charge(framework, role, &Quantities::of(to));
+        let (less, more) = (self.measure(&from), self.measure(&to));
+        let client = self.client_of(framework, role);
+        self.put_on_account(client, &more);
+        self.take_off_account(client, &less);
+        self.pending.room = true;
     }
 
-    /// How much more than others the role is owed at its level of the tree of
-    /// roles; `None`: 1.
+    /// The framework does not want these, or less, from this agent until then.
+    pub fn refuse(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        role: &Role,
+        resources: &Resources,
+        until: Timestamp,
+    ) {
+        let refused = resources.exclusive().unallocated();
+        let is_in = self.frameworks.get(framework).is_some_and(|it| it.demand.roles.contains(role));
+        if refused.is_empty() || !is_in {
+            return;
+        }
+        let client = self.known_client(framework, role);
+        if let (Some(client), Some(at)) = (client, self.agents.number(agent))
+            && let Some(pool) = self.agents.get(at)
+        {
+            self.filters.add((client, at), refused, until, pool.available());
+        }
+    }
+
+    /// How much more than its siblings in the tree the role is owed; `None`: 1.
     pub fn set_weight(&mut self, role: &Role, weight: Option<f64>) {
-        match weight {
-            Some(weight) => self.weights.insert(Arc::clone(role), weight),
-            None => self.weights.remove(role),
-        };
+        self.roles.set_weight(role, weight);
+        self.order.stale = true;
     }
 
-    /// What the role and those below it are promised and may have at most.
+    /// What the role and those below it are guaranteed and may have at most;
+    /// `None`: nothing and everything.
     pub fn set_quota(&mut self, role: &Role, quota: Option<Quota>) {
-        match quota {
-            Some(quota) => self.quotas.insert(Arc::clone(role), quota),
-            None => self.quotas.remove(role),
-        };
+        self.roles.set_quota(role, quota, &mut self.names);
+        self.pending.agents.add_all(&self.agents.offerable);
+        self.resized();
     }
 
     /// Nothing is offered until [`resume`](Self::resume).
@@ -232,22 +331,8 @@ impl Allocator {
         self.paused
     }
 
-    /// The framework does not want these, or less, from this agent until then.
-    pub fn refuse(
-        &mut self,
-        agent: &AgentId,
-        framework: &FrameworkId,
-        role: &Role,
-        resources: &Resources,
-        until: Timestamp,
-    ) {
-        if !resources.is_empty() && self.clients.contains_key(framework) {
-            self.filters.add(agent, framework, role, resources.unallocated(), until);
-        }
-    }
-
-    /// When [`allocate`](Self::allocate) has something to do without a change:
-    /// a filter runs out.
+    /// When [`allocate`](Self::allocate) has something to do without a change: a
+    /// filter runs out.
     pub fn next_deadline(&self) -> Option<Timestamp> {
         self.filters.next_expiry().filter(|_| !self.paused)
     }
@@ -256,85 +341,85 @@ impl Allocator {
         self.filters.len()
     }
 
-    /// Gives away all that somebody wants of the agents that changed.
-    pub fn allocate(&mut self, now: Timestamp) -> Vec<Grant> {
-        if self.paused {
-            return Vec::new();
-        }
-        self.pending.extend(self.filters.expire(now));
-        let mut grants = Vec::new();
-        for agent in std::mem::take(&mut self.pending) {
-            while let Some(grant) = self.pick(&agent) {
-                self.charge(&agent, &grant.framework, &grant.role, &grant.resources);
-                grants.push(grant);
-            }
-        }
-        self.pending.clear();
-        grants
+    fn is_remote(&self, pool: &Pool) -> bool {
+        is_remote(self.home.as_deref(), pool)
     }
 
-    /// The framework that is owed most among those that take something.
-    fn pick(&self, agent: &AgentId) -> Option<Grant> {
-        let pool = self.pools.get(agent).filter(|pool| pool.is_offerable())?;
-        for (role, framework) in self.shares.in_order() {
-            let Some(client) = self.clients.get(framework) else { continue };
-            if !client.constraints.admit(role, pool.machine()) {
-                continue;
-            }
-            let resources = pool.usable(role, client.appetite);
-            if client.wants(role, &resources)
-                && !self.filters.refuses(agent, framework, role, &resources)
-            {
-                return Some(Grant {
-                    agent: agent.clone(),
-                    framework: framework.clone(),
-                    role: Arc::clone(role),
-                    resources: resources.allocated_to(role),
-                });
-            }
-        }
-        None
+    /// Something of the agent became free, or may be offered to others.
+    fn stirred(&mut self, agent: u32) {
+        self.filters.stir(agent);
+        self.pending.agents.insert(agent);
+        self.pending.room = true;
     }
 
-    fn changed(&mut self, agent: &AgentId) {
-        if self.pools.get(agent).is_some_and(Pool::is_offerable) {
-            self.offerable.insert(agent.clone());
-            self.pending.insert(agent.clone());
-        } else {
-            self.offerable.remove(agent);
+    /// What the agent has is another amount than before.
+    fn retotal(&mut self, agent: u32, before: &Dims) {
+        let Some(pool) = self.agents.get(agent) else { return };
+        let mut change = pool.total.clone();
+        change.sub(before);
+        if !change.is_zero() {
+            self.order.total.add(&change);
+            self.resized();
         }
     }
 
-    /// Brings the framework's places in the order up to date.
-    fn refresh(&mut self, framework: &FrameworkId) {
-        let places = match self.clients.get(framework) {
-            Some(client) if client.active => {
-                client.roles.difference(&client.suppressed).cloned().collect()
-            }
-            Some(_) | None => BTreeSet::new(),
-        };
-        self.shares.set_places(framework, &places);
+    /// Every share has changed; sizes may have got names that fit somewhere now.
+    fn resized(&mut self) {
+        self.order.stale = true;
+        if self.names.len() > self.names_read {
+            self.names_read = self.names.len();
+            self.reread_sizes();
+        }
     }
 
-    /// What is free of an agent.
-    pub fn available(&self, agent: &AgentId) -> Resources {
-        self.pools.get(agent).map(|pool| pool.available().clone()).unwrap_or_default()
+    /// Reservations count for their role even when nobody uses them.
+    fn reserve(&mut self, resources: &Resources) {
+        for (owner, amounts) in self.reservations(resources) {
+            let role = self.roles.hold(&owner);
+            self.roles.reserve(role, &amounts);
+        }
+    }
+
+    fn unreserve(&mut self, resources: &Resources) {
+        for (owner, amounts) in self.reservations(resources) {
+            if let Some(role) = self.roles.get(&owner) {
+                self.roles.unreserve(role, &amounts);
+                self.roles.let_go(role);
+            }
+        }
+        self.pending.room = true;
+    }
+
+    /// By resource, so that what is put in and taken out need not be the same
+    /// sets: each holds its role once.
+    fn reservations(&mut self, resources: &Resources) -> Vec<(Role, Dims)> {
+        self.names.intern_all(resources);
+        let mut all = Vec::new();
+        for resource in resources.iter().filter(|resource| !resource.kind.revocable) {
+            if let Some(level) = resource.kind.reservations.last() {
+                let mut amounts = Dims::default();
+                if let Some((at, amount)) = self.names.amount(resource) {
+                    amounts.set(at, amount);
+                }
+                all.push((Role::clone(&level.role), amounts));
+            }
+        }
+        all
+    }
+
+    fn measure(&mut self, resources: &Resources) -> Charge {
+        self.names.intern_all(resources);
+        Charge {
+            all: self.names.sum(resources, |resource| !resource.kind.shared),
+            common: self.names.sum(resources, is_common),
+        }
     }
 }
 
-impl Demand {
-    /// Whether it is worth an offer.
-    fn wants(&self, role: &Role, resources: &Resources) -> bool {
-        if resources.is_empty() {
-            return false;
-        }
-        match self.minimums.get(role) {
-            Some(alternatives) if !alternatives.is_empty() => alternatives
-                .iter()
-                .any(|least| least.iter().all(|(name, amount)| resources.scalar(name) >= *amount)),
-            Some(_) => true,
-            None => resources.scalar("cpus") >= CPUS_MIN || resources.scalar("mem") >= MEM_MIN,
-        }
+fn is_remote(home: Option<&str>, pool: &Pool) -> bool {
+    match (home, &pool.machine().domain) {
+        (Some(home), Some(domain)) => domain.region != home,
+        (None, _) | (_, None) => false,
     }
 }
 

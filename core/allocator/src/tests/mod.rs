@@ -1,7 +1,14 @@
+use std::collections::{BTreeMap, BTreeSet};
+
 use karman_model::quantity::Quantity;
-use proptest::prelude::*;
 
 use super::*;
+
+mod fairness;
+mod offers;
+mod quota;
+mod random;
+mod reference;
 
 const NOW: Timestamp = Timestamp(1_000_000);
 
@@ -165,90 +172,4 @@ fn accelerators_are_for_those_who_ask() {
     let framework = FrameworkId::from("f2");
     allocator.put_framework(&framework, Demand { appetite, ..demand("*") });
     check(&allocator.allocate(NOW), &["a f2 *: cpus:2;gpus:1;mem:100"]);
-}
-
-#[derive(Clone, Debug)]
-enum Step {
-    Decline { at: prop::sample::Index, refuse_ms: u64 },
-    Return { at: prop::sample::Index },
-    Wait { ms: u64 },
-    Suppress { framework: usize },
-    Revive { framework: usize },
-    Leave { framework: usize },
-    Join { framework: usize },
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    prop_oneof![
-        4 => (any::<prop::sample::Index>(), 1u64..10_000).prop_map(|(at, refuse_ms)| Step::Decline { at, refuse_ms }),
-        2 => any::<prop::sample::Index>().prop_map(|at| Step::Return { at }),
-        2 => (0u64..8000).prop_map(|ms| Step::Wait { ms }),
-        1 => (0usize..4).prop_map(|framework| Step::Suppress { framework }),
-        1 => (0usize..4).prop_map(|framework| Step::Revive { framework }),
-        1 => (0usize..4).prop_map(|framework| Step::Leave { framework }),
-        1 => (0usize..4).prop_map(|framework| Step::Join { framework }),
-    ]
-}
-
-proptest! {
-    /// Nothing is given twice, nothing is lost, no filter is ignored.
-    #[test]
-    fn resources_are_conserved(steps in prop::collection::vec(step(), 1..60)) {
-        let totals = [("a", "cpus:4;mem:100"), ("b", "cpus:8;mem:50;ports:[1-10]"), ("c", "cpus(eng):2;mem:64")];
-        let mut allocator = with_agents(&totals);
-        let mut held: Vec<Grant> = Vec::new();
-        let mut refused: Vec<(Grant, Timestamp)> = Vec::new();
-        let mut now = NOW;
-        for step in steps {
-            let name = |framework: usize| (format!("f{framework}"), if framework.is_multiple_of(2) { "*" } else { "eng" });
-            match step {
-                Step::Decline { at, refuse_ms } if !held.is_empty() => {
-                    let grant = held.remove(at.index(held.len()));
-                    let until = Timestamp(now.0 + refuse_ms);
-                    allocator.refuse(&grant.agent, &grant.framework, &grant.role, &grant.resources, until);
-                    allocator.release(&grant.agent, &grant.framework, &grant.role, &grant.resources);
-                    refused.push((grant, until));
-                }
-                Step::Return { at } if !held.is_empty() => {
-                    let grant = held.remove(at.index(held.len()));
-                    give_back(&mut allocator, &grant, None);
-                }
-                Step::Wait { ms } => now = Timestamp(now.0 + ms),
-                Step::Suppress { framework } => allocator.suppress(&name(framework).0.into(), &BTreeSet::new()),
-                Step::Revive { framework } => {
-                    let id = FrameworkId::from(name(framework).0);
-                    allocator.revive(&id, &BTreeSet::new());
-                    refused.retain(|(grant, _)| grant.framework != id);
-                }
-                Step::Leave { framework } => {
-                    let id = FrameworkId::from(name(framework).0);
-                    for grant in held.extract_if(.., |grant| grant.framework == id) {
-                        give_back(&mut allocator, &grant, None);
-                    }
-                    allocator.remove_framework(&id);
-                    refused.retain(|(grant, _)| grant.framework != id);
-                }
-                Step::Join { framework } => {
-                    let (id, role) = name(framework);
-                    join(&mut allocator, &id, role);
-                }
-                Step::Decline { .. } | Step::Return { .. } => {}
-            }
-            for grant in allocator.allocate(now) {
-                let broken = refused.iter().find(|(old, until)| {
-                    *until > now
-                        && old.framework == grant.framework
-                        && old.agent == grant.agent
-                        && old.resources.contains(&grant.resources)
-                });
-                prop_assert!(broken.is_none(), "{grant:?} was declined: {broken:?}");
-                held.push(grant);
-            }
-            for (id, total) in &totals {
-                let here = held.iter().filter(|grant| grant.agent.as_str() == *id);
-                let given: Resources = here.map(|grant| grant.resources.unallocated()).collect::<Vec<_>>().iter().sum();
-                prop_assert_eq!(allocator.available(&AgentId::from(*id)) + given, resources(total));
-            }
-        }
-    }
 }

@@ -1,0 +1,151 @@
+//! A framework in one of its roles: who is offered something.
+#![deny(clippy::disallowed_methods)]
+
+use std::collections::BTreeMap;
+
+use karman_model::id::FrameworkId;
+use karman_model::quantity::Quantity;
+
+use crate::bits::Bits;
+use crate::demand::{Appetite, CPUS_MIN, Demand, MEM_MIN};
+use crate::dims::{CPUS, Dims, MEM, Names};
+use crate::machine::Machine;
+use crate::{Constraints, Role};
+
+/// A framework and its clients, one for each role that it has or is charged for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Framework {
+    /// It was [put](crate::Allocator::put_framework) and not removed.
+    pub(crate) known: bool,
+    pub(crate) demand: Demand,
+    pub(crate) clients: BTreeMap<Role, u32>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Client {
+    pub(crate) framework: FrameworkId,
+    pub(crate) role: u32,
+    pub(crate) appetite: Appetite,
+    pub(crate) least: Least,
+    /// Which agents it wants, if not all of them.
+    pub(crate) wanted: Option<Wanted>,
+    /// Its place in the order of its role, while it wants offers.
+    pub(crate) key: Option<(u128, u64)>,
+    pub(crate) allocated: Dims,
+    /// How often it got something.
+    pub(crate) grants: u64,
+    /// Offers that it has not answered.
+    pub(crate) offers: u32,
+}
+
+/// What is worth an offer.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Least {
+    /// Some processor or some memory.
+    #[default]
+    Crumbs,
+    /// Whatever there is.
+    Anything,
+    /// All of any of these.
+    Sizes(Vec<Dims>),
+}
+
+/// The answers of offer constraints, each found out once.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    constraints: Constraints,
+    asked: Bits,
+    admitted: Bits,
+}
+
+impl Client {
+    pub(crate) fn new(framework: FrameworkId, role: u32) -> Self {
+        Self {
+            framework,
+            role,
+            appetite: Appetite::default(),
+            least: Least::default(),
+            wanted: None,
+            key: None,
+            allocated: Dims::default(),
+            grants: 0,
+            offers: 0,
+        }
+    }
+
+    pub(crate) fn describe(&mut self, demand: &Demand, role: &Role, names: &Names) {
+        self.appetite = demand.appetite;
+        self.least = Least::read(demand.minimums.get(role), names);
+        self.wanted = demand.constraints.apply_to(role).then(|| Wanted {
+            constraints: demand.constraints.clone(),
+            asked: Bits::default(),
+            admitted: Bits::default(),
+        });
+    }
+
+    /// Asks each machine once.
+    pub(crate) fn admits(&mut self, role: &str, agent: u32, machine: &Machine) -> bool {
+        let Some(wanted) = &mut self.wanted else { return true };
+        if !wanted.asked.has(agent) {
+            wanted.asked.insert(agent);
+            wanted.admitted.put(agent, wanted.constraints.admit(role, machine));
+        }
+        wanted.admitted.has(agent)
+    }
+
+    pub(crate) fn forget_agent(&mut self, agent: u32) {
+        if let Some(wanted) = &mut self.wanted {
+            wanted.asked.remove(agent);
+        }
+    }
+
+    pub(crate) fn is_idle(&self) -> bool {
+        self.allocated.is_zero() && self.offers == 0
+    }
+}
+
+impl Wanted {
+    pub(crate) fn admits(&self, role: &str, machine: &Machine) -> bool {
+        self.constraints.admit(role, machine)
+    }
+}
+
+impl Least {
+    /// A size with a name that no agent has yet fits nowhere.
+    pub(crate) fn read(
+        alternatives: Option<&Vec<BTreeMap<String, Quantity>>>,
+        names: &Names,
+    ) -> Self {
+        let Some(alternatives) = alternatives else { return Self::Crumbs };
+        if alternatives.is_empty() {
+            return Self::Anything;
+        }
+        let size = |least: &BTreeMap<String, Quantity>| {
+            let mut size = Dims::default();
+            for (name, amount) in least.iter().filter(|(_, amount)| amount.is_positive()) {
+                size.set(names.get(name)?, amount.thousandths());
+            }
+            Some(size)
+        };
+        Self::Sizes(alternatives.iter().filter_map(size).collect())
+    }
+
+    pub(crate) fn is_met(&self, amounts: &Dims) -> bool {
+        match self {
+            Self::Anything => true,
+            Self::Crumbs => {
+                amounts.get(CPUS) >= CPUS_MIN.thousandths()
+                    || amounts.get(MEM) >= MEM_MIN.thousandths()
+            }
+            Self::Sizes(_) => self.size(amounts).is_some(),
+        }
+    }
+
+    /// The first declared size that fits.
+    pub(crate) fn size(&self, amounts: &Dims) -> Option<&Dims> {
+        match self {
+            Self::Sizes(sizes) => sizes.iter().find(|size| amounts.covers(size)),
+            Self::Anything | Self::Crumbs => None,
+        }
+    }
+}
