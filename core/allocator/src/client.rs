@@ -2,13 +2,14 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use karman_model::id::FrameworkId;
 use karman_model::quantity::Quantity;
 
 use crate::bits::Bits;
-use crate::demand::{Appetite, CPUS_MIN, Demand, MEM_MIN};
-use crate::dims::{CPUS, Dims, MEM, Names};
+use crate::demand::{Appetite, Demand};
+use crate::dims::{Dims, Names};
 use crate::machine::Machine;
 use crate::{Constraints, Role};
 
@@ -39,11 +40,10 @@ pub(crate) struct Client {
 }
 
 /// What is worth an offer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(crate) enum Least {
-    /// Some processor or some memory.
-    #[default]
-    Crumbs,
+    /// The framework did not say: more than what is a crumb for everybody.
+    Crumbs(Arc<[Dims]>),
     /// Whatever there is.
     Anything,
     /// All of any of these.
@@ -64,7 +64,7 @@ impl Client {
             framework,
             role,
             appetite: Appetite::default(),
-            least: Least::default(),
+            least: Least::Anything,
             wanted: None,
             key: None,
             allocated: Dims::default(),
@@ -73,9 +73,15 @@ impl Client {
         }
     }
 
-    pub(crate) fn describe(&mut self, demand: &Demand, role: &Role, names: &Names) {
+    pub(crate) fn describe(
+        &mut self,
+        demand: &Demand,
+        role: &Role,
+        names: &Names,
+        crumbs: &Arc<[Dims]>,
+    ) {
         self.appetite = demand.appetite;
-        self.least = Least::read(demand.minimums.get(role), names);
+        self.least = Least::read(demand.minimums.get(role), names, crumbs);
         self.wanted = demand.constraints.apply_to(role).then(|| Wanted {
             constraints: demand.constraints.clone(),
             asked: Bits::default(),
@@ -111,31 +117,23 @@ impl Wanted {
 }
 
 impl Least {
-    /// A size with a name that no agent has yet fits nowhere.
     pub(crate) fn read(
         alternatives: Option<&Vec<BTreeMap<String, Quantity>>>,
         names: &Names,
+        crumbs: &Arc<[Dims]>,
     ) -> Self {
-        let Some(alternatives) = alternatives else { return Self::Crumbs };
-        if alternatives.is_empty() {
-            return Self::Anything;
+        match alternatives {
+            None => Self::Crumbs(Arc::clone(crumbs)),
+            Some(alternatives) if alternatives.is_empty() => Self::Anything,
+            Some(alternatives) => Self::Sizes(sizes(alternatives, names)),
         }
-        let size = |least: &BTreeMap<String, Quantity>| {
-            let mut size = Dims::default();
-            for (name, amount) in least.iter().filter(|(_, amount)| amount.is_positive()) {
-                size.set(names.get(name)?, amount.thousandths());
-            }
-            Some(size)
-        };
-        Self::Sizes(alternatives.iter().filter_map(size).collect())
     }
 
     pub(crate) fn is_met(&self, amounts: &Dims) -> bool {
         match self {
             Self::Anything => true,
-            Self::Crumbs => {
-                amounts.get(CPUS) >= CPUS_MIN.thousandths()
-                    || amounts.get(MEM) >= MEM_MIN.thousandths()
+            Self::Crumbs(least) => {
+                least.is_empty() || least.iter().any(|least| amounts.covers(least))
             }
             Self::Sizes(_) => self.size(amounts).is_some(),
         }
@@ -145,7 +143,19 @@ impl Least {
     pub(crate) fn size(&self, amounts: &Dims) -> Option<&Dims> {
         match self {
             Self::Sizes(sizes) => sizes.iter().find(|size| amounts.covers(size)),
-            Self::Anything | Self::Crumbs => None,
+            Self::Anything | Self::Crumbs(_) => None,
         }
     }
+}
+
+/// A size with a name that no agent has yet fits nowhere.
+pub(crate) fn sizes(alternatives: &[BTreeMap<String, Quantity>], names: &Names) -> Vec<Dims> {
+    let size = |least: &BTreeMap<String, Quantity>| {
+        let mut size = Dims::default();
+        for (name, amount) in least.iter().filter(|(_, amount)| amount.is_positive()) {
+            size.set(names.get(name)?, amount.thousandths());
+        }
+        Some(size)
+    };
+    alternatives.iter().filter_map(size).collect()
 }

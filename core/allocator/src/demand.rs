@@ -8,8 +8,9 @@ use karman_model::quantity::Quantity;
 use crate::Role;
 use crate::constraints::Constraints;
 
-/// Less than this much of both is not worth an offer, unless the framework
-/// declares minimums.
+/// Less than this much of both is not worth an offer to a framework that declares
+/// no minimums, unless the allocator is [told](crate::Allocator::set_least)
+/// something else.
 pub const CPUS_MIN: Quantity = Quantity::from_thousandths(10);
 pub const MEM_MIN: Quantity = Quantity::from_units(32);
 

@@ -8,9 +8,7 @@ use karman_model::resource::{Resource, Resources, Value};
 
 use crate::quantities::Quantities;
 
-/// Where the names that every cluster has are.
-pub(crate) const CPUS: usize = 0;
-pub(crate) const MEM: usize = 1;
+/// What every cluster has.
 const FIRST: [&str; 4] = ["cpus", "mem", "disk", "gpus"];
 
 /// Places that need no memory of their own.

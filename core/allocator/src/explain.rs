@@ -10,7 +10,7 @@ use karman_model::time::Timestamp;
 
 use crate::carve::{self, Taker};
 use crate::client::{Client, Least};
-use crate::dims::{CPUS, Dims, MEM};
+use crate::dims::Dims;
 use crate::pool::Pool;
 use crate::{Allocator, Role};
 
@@ -161,7 +161,7 @@ impl Allocator {
         };
         match least {
             Least::Anything => Vec::new(),
-            Least::Crumbs => [CPUS, MEM].into_iter().filter_map(name).collect(),
+            Least::Crumbs(sizes) => sizes.iter().flat_map(lacking).collect(),
             Least::Sizes(sizes) => {
                 sizes.iter().map(lacking).min_by_key(Vec::len).unwrap_or_default()
             }

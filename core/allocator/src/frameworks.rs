@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use karman_model::id::FrameworkId;
 
-use crate::client::{Client, Least};
+use crate::client::{self, Client, Least};
 use crate::demand::Demand;
 use crate::roles::Charge;
 use crate::{Allocator, Role};
@@ -22,7 +22,7 @@ impl Allocator {
         let Some(known) = self.frameworks.get(framework) else { return };
         for (role, at) in known.clients.clone() {
             if let Some(Some(client)) = self.clients.get_mut(at as usize) {
-                client.describe(&demand, &role, &self.names);
+                client.describe(&demand, &role, &self.names, &self.crumbs);
                 self.gpu.put(at, demand.appetite.gpu);
                 self.aware.put(at, demand.appetite.region_aware);
             }
@@ -169,15 +169,13 @@ impl Allocator {
         self.order.touch(at, client.role);
     }
 
-    /// After new names became known.
+    /// After new names became known, or what is a crumb has changed.
     pub(crate) fn reread_sizes(&mut self) {
+        self.crumbs = client::sizes(&self.least, &self.names).into();
         for client in self.clients.iter_mut().flatten() {
-            if let (Least::Sizes(_), Some(known)) =
-                (&client.least, self.frameworks.get(&client.framework))
-            {
-                let role = &self.roles.node(client.role).name;
-                client.least = Least::read(known.demand.minimums.get(role), &self.names);
-            }
+            let Some(known) = self.frameworks.get(&client.framework) else { continue };
+            let declared = known.demand.minimums.get(&self.roles.node(client.role).name);
+            client.least = Least::read(declared, &self.names, &self.crumbs);
         }
     }
 }

@@ -49,6 +49,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use karman_model::id::{AgentId, FrameworkId};
+use karman_model::quantity::Quantity;
 use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
@@ -93,11 +94,14 @@ struct Pending {
 }
 
 /// See the [crate](self).
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Allocator {
     names: Names,
     /// So many of them are known to the sizes that frameworks declare.
     names_read: usize,
+    /// What is worth an offer to frameworks that do not say.
+    least: Vec<BTreeMap<String, Quantity>>,
+    crumbs: Arc<[Dims]>,
     agents: Agents,
     frameworks: Lookup<FrameworkId, Framework>,
     clients: Vec<Option<Client>>,
@@ -119,7 +123,45 @@ pub struct Allocator {
     paused: bool,
 }
 
+impl Default for Allocator {
+    fn default() -> Self {
+        let least = |name: &str, amount| BTreeMap::from([(name.to_owned(), amount)]);
+        let mut allocator = Self {
+            names: Names::default(),
+            names_read: 0,
+            least: Vec::new(),
+            crumbs: Arc::default(),
+            agents: Agents::default(),
+            frameworks: Lookup::default(),
+            clients: Vec::new(),
+            spare_clients: Vec::new(),
+            roles: Roles::default(),
+            order: Order::default(),
+            filters: Filters::default(),
+            placed: Bits::default(),
+            gpu: Bits::default(),
+            aware: Bits::default(),
+            holding: Bits::default(),
+            held_back: Bits::default(),
+            withheld: Bits::default(),
+            pending: Pending::default(),
+            home: None,
+            paused: false,
+        };
+        allocator.set_least(vec![least("cpus", CPUS_MIN), least("mem", MEM_MIN)]);
+        allocator
+    }
+}
+
 impl Allocator {
+    /// What is worth an offer to frameworks that declare no minimums: any of
+    /// these.
+    pub fn set_least(&mut self, alternatives: Vec<BTreeMap<String, Quantity>>) {
+        self.least = alternatives;
+        self.reread_sizes();
+        self.pending.agents.add_all(&self.agents.offerable);
+    }
+
     /// The region of the master: only frameworks that are aware of regions are
     /// offered machines of another one.
     pub fn set_home_region(&mut self, region: Option<String>) {

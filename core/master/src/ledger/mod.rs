@@ -138,6 +138,7 @@ impl Ledger {
 
     pub fn with_settings(identity: Identity, settings: Settings) -> Self {
         Self {
+            allocator: settings.allocator(),
             registry: Registry { settings: Arc::new(settings), ..Registry::default() },
             invitations: inverse::Invitations::default(),
             removals: removals::Removals::default(),
@@ -153,7 +154,6 @@ impl Ledger {
             offers: BTreeMap::new(),
             streams: BTreeMap::new(),
             sessions: BTreeMap::new(),
-            allocator: Allocator::default(),
             timers: timers::Timers::default(),
             agents_made: 0,
             frameworks_made: 0,

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
+use karman_allocator::Allocator;
 use karman_api::mesos::v1;
 use karman_model::quantity::Quantity;
 
@@ -56,6 +57,15 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// An allocator that knows the master's region and what is worth an offer.
+    pub(super) fn allocator(&self) -> Allocator {
+        let mut allocator = Allocator::default();
+        let domain = self.domain.as_ref().and_then(|domain| domain.fault_domain.as_ref());
+        allocator.set_home_region(domain.map(|domain| domain.region.name.clone()));
+        allocator.set_least(self.min_allocatable.clone());
+        allocator
+    }
+
     /// How long an agent may be silent before it is given up; as long it waits
     /// for a ping before it looks for another master.
     pub fn silence_max(&self) -> Duration {
