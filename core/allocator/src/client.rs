@@ -30,8 +30,6 @@ pub(crate) struct Client {
     pub(crate) least: Least,
     /// Which agents it wants, if not all of them.
     pub(crate) wanted: Option<Wanted>,
-    /// Its place in the order of its role, while it wants offers.
-    pub(crate) key: Option<(u128, u64)>,
     pub(crate) allocated: Dims,
     /// How often it got something.
     pub(crate) grants: u64,
@@ -66,7 +64,6 @@ impl Client {
             appetite: Appetite::default(),
             least: Least::Anything,
             wanted: None,
-            key: None,
             allocated: Dims::default(),
             grants: 0,
             offers: 0,

@@ -87,7 +87,7 @@ impl Allocator {
     /// Puts the client where it belongs: among those that want offers or not.
     /// `eager`: it may want more than before.
     fn place(&mut self, role: &Role, at: u32, eager: bool) {
-        let Some(Some(client)) = self.clients.get_mut(at as usize) else { return };
+        let Some(Some(client)) = self.clients.get(at as usize) else { return };
         let demand = self.frameworks.get(&client.framework).map(|it| &it.demand);
         let belongs = demand.is_some_and(|demand| demand.roles.contains(role));
         let wants = belongs

@@ -182,7 +182,9 @@ impl Allocator {
         let mut pool = Pool::new(agent.clone(), machine, &mut self.names);
         pool.remote = self.is_remote(&pool);
         self.order.total.add(&pool.total);
-        self.reserve(&pool.machine().total.clone());
+        if !pool.plain {
+            self.reserve(&pool.machine().total.clone());
+        }
         let at = self.agents.insert(pool);
         self.resized();
         self.stirred(at);
@@ -279,7 +281,7 @@ impl Allocator {
         }
         if let Some(at) = self.agents.number(agent) {
             let names = &self.names;
-            self.agents.change(at, |pool| pool.give(&resources.unallocated(), names));
+            self.agents.change(at, |pool| pool.give(resources.unallocated(), names));
             self.stirred(at);
         }
         self.pending.room = true;
@@ -333,7 +335,9 @@ impl Allocator {
         resources: &Resources,
         until: Timestamp,
     ) {
-        let refused = resources.exclusive().unallocated();
+        let refused = resources.unallocated();
+        let refused =
+            if refused.iter().any(|it| it.kind.shared) { refused.exclusive() } else { refused };
         let is_in = self.frameworks.get(framework).is_some_and(|it| it.demand.roles.contains(role));
         if refused.is_empty() || !is_in {
             return;

@@ -60,7 +60,7 @@ impl Pool {
         self.machine = machine;
         self.classify(names);
         self.take(&less, names);
-        self.give(&more, names);
+        self.give(more, names);
     }
 
     /// What is charged becomes something else.
@@ -101,22 +101,31 @@ impl Pool {
     }
 
     pub(crate) fn take(&mut self, resources: &Resources, names: &Names) {
-        let resources = resources.exclusive();
-        if !self.available.contains(&resources) {
+        let exclusive;
+        let resources = if self.plain {
+            resources
+        } else {
+            exclusive = resources.exclusive();
+            &exclusive
+        };
+        if !self.available.contains(resources) {
             self.debt += &resources.saturating_sub(&self.available);
         }
-        self.available = self.available.saturating_sub(&resources);
+        self.available.take(resources);
         self.measure(names);
     }
 
-    pub(crate) fn give(&mut self, resources: &Resources, names: &Names) {
-        let resources = resources.exclusive();
-        if self.debt.is_empty() {
-            self.available += &resources;
-        } else {
+    pub(crate) fn give(&mut self, resources: Resources, names: &Names) {
+        let mut resources = if self.plain { resources } else { resources.exclusive() };
+        if !self.debt.is_empty() {
             let rest = resources.saturating_sub(&self.debt);
-            self.debt = self.debt.saturating_sub(&resources);
-            self.available += &rest;
+            self.debt.take(&resources);
+            resources = rest;
+        }
+        if self.available.is_empty() {
+            self.available = resources;
+        } else {
+            self.available += &resources;
         }
         self.measure(names);
     }

@@ -9,14 +9,13 @@
 mod order;
 mod quota;
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use karman_model::id::FrameworkId;
+use std::collections::BTreeMap;
 
 use crate::Role;
 use crate::dims::Dims;
 
 pub(crate) use order::Order;
+use order::{Place, Rank};
 pub(crate) use quota::{Bounds, Room};
 
 /// Above all roles.
@@ -30,6 +29,8 @@ pub(crate) struct Roles {
     nodes: Vec<Node>,
     index: BTreeMap<Role, u32>,
     spare: Vec<u32>,
+    /// By client, where those are that want offers.
+    places: Vec<Option<Place>>,
     /// Roles with limits and with guarantees.
     limited: usize,
     promised: usize,
@@ -53,28 +54,23 @@ pub(crate) struct Node {
     offered: Dims,
     /// Of all agents, used or not, with everything below.
     reserved: Dims,
-    order: BTreeSet<Rank>,
-    members: BTreeSet<(u128, u64, FrameworkId, u32)>,
-    /// The places of its own frameworks in `order` and of itself in its parent's.
-    own_key: Option<(u128, u64)>,
-    key: Option<(u128, u64)>,
+    /// Children that want offers, in order; `own_key` and `key` are the places of
+    /// its own frameworks in here and of itself in its parent's.
+    order: Vec<Rank>,
+    own_key: Option<Key>,
+    key: Option<Key>,
+    /// Clients in the role itself that want offers, in order.
+    members: Vec<u32>,
 }
+
+/// Who comes first: the share, then how often something was given.
+pub(crate) type Key = (u128, u64);
 
 #[derive(Clone, Debug, Default)]
 struct Account {
     allocated: Dims,
     /// How often something was given.
     grants: u64,
-}
-
-/// By share, then by number of grants, then by name.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Rank {
-    share: u128,
-    grants: u64,
-    name: Role,
-    /// `None`: the frameworks in the role itself.
-    child: Option<u32>,
 }
 
 /// A change of what a client has.
@@ -260,10 +256,10 @@ impl Node {
             held: Dims::default(),
             offered: Dims::default(),
             reserved: Dims::default(),
-            order: BTreeSet::new(),
-            members: BTreeSet::new(),
+            order: Vec::new(),
             own_key: None,
             key: None,
+            members: Vec::new(),
         }
     }
 

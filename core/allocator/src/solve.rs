@@ -58,7 +58,7 @@ impl Allocator {
         let mut run = Run::default();
         let agents = self.agents_to_visit();
         if !agents.is_empty() {
-            self.roles.refresh(&mut self.clients, &mut self.order);
+            self.roles.refresh(&self.clients, &mut self.order);
         }
         for (at, agent) in agents.iter().enumerate() {
             run.left = agents.len() - at - 1;
@@ -124,7 +124,7 @@ impl Allocator {
         if clients.is_empty() || self.withheld.is_empty() {
             return;
         }
-        self.roles.refresh(&mut self.clients, &mut self.order);
+        self.roles.refresh(&self.clients, &mut self.order);
         for agent in self.agents.in_order(&self.withheld) {
             if !clients.exceeds(&run.spent) {
                 break;
@@ -186,8 +186,10 @@ impl Allocator {
                 run.owed.iter_mut().for_each(|all| all.remove(at));
             }
         }
-        let candidates = visit.candidates.clone();
-        self.first(run, visit, &candidates)
+        let candidates = std::mem::take(&mut visit.candidates);
+        let first = self.first(run, visit, &candidates);
+        visit.candidates = candidates;
+        first
     }
 
     /// Clients in roles that have not got what they are guaranteed.
@@ -237,7 +239,8 @@ impl Allocator {
     fn in_fair_order(&self, clients: impl Iterator<Item = u32>) -> Vec<u32> {
         let mut list: Vec<u32> = clients.collect();
         if list.len() > 1 {
-            list.sort_by_cached_key(|at| self.client(*at).map(|it| self.roles.standing(it)));
+            let role = |at: &u32| self.client(*at).map(|client| client.role);
+            list.sort_by_cached_key(|at| Some(self.roles.standing(*at, role(at)?)));
         }
         list
     }
@@ -247,15 +250,19 @@ impl Allocator {
         if visit.split.is_none() && self.is_scarce(run, visit, at) {
             visit.split = self.agents.get(visit.agent).map(|pool| pool.free.clone());
         }
+        let is_plain = self.agents.get(visit.agent).is_some_and(|pool| pool.plain);
+        if visit.split.is_none() && is_plain && !self.roles.has_quota() {
+            return self.give_all(visit, at);
+        }
         // Who has declined as much as a slice may still want all that there is.
         let slice = visit.split.clone().and_then(|first| self.slice(visit.agent, at, &first));
         let slice = slice.filter(|it| !self.filters.refuses((at, visit.agent), it));
         let part = slice.unwrap_or_else(|| self.whole(visit.agent, at));
         if part.is_empty() {
             visit.candidates.remove(at);
-            return;
+        } else {
+            self.give(visit, at, part);
         }
-        self.give(visit, at, part);
     }
 
     /// Whether the machine should be cut: the client has said how much it needs,
@@ -307,22 +314,31 @@ impl Allocator {
         self.roles.has_quota().then(|| self.roles.room(client.role, &self.agents.free))
     }
 
-    /// Takes it out of the pool and puts it on the client's account.
+    /// Of an agent that is for everybody, as a whole.
+    fn give_all(&mut self, visit: &mut Visit, at: u32) {
+        let taken = self.agents.change(visit.agent, |pool| {
+            let charge = Charge { all: pool.free.clone(), common: pool.free.clone() };
+            (charge, pool.take_all())
+        });
+        if let Some((charge, part)) = taken {
+            self.book(visit, at, part, &charge);
+        }
+    }
+
     fn give(&mut self, visit: &mut Visit, at: u32, part: Resources) {
         let names = &self.names;
         let charge =
             Charge { all: names.sum(&part, |_| true), common: names.sum(&part, is_common) };
-        self.agents.change(visit.agent, |pool| {
-            if part == *pool.available() {
-                pool.take_all();
-            } else {
-                pool.take(&part, names);
-            }
-        });
+        self.agents.change(visit.agent, |pool| pool.take(&part, names));
+        self.book(visit, at, part, &charge);
+    }
+
+    /// Puts what was taken out of the pool on the client's account.
+    fn book(&mut self, visit: &mut Visit, at: u32, part: Resources, charge: &Charge) {
         let Some(Some(client)) = self.clients.get_mut(at as usize) else { return };
         client.allocated.add(&charge.all);
         client.grants += 1;
-        self.roles.charge(client.role, &charge);
+        self.roles.charge(client.role, charge);
         self.roles.offer(client.role, &charge.common);
         self.roles.moved(at, client, &self.order);
         match visit.parts.iter_mut().find(|(owner, _)| *owner == at) {
@@ -357,7 +373,7 @@ impl Allocator {
                 part += &volumes;
             }
             let role = Role::clone(&self.roles.node(client.role).name);
-            let (framework, resources) = (client.framework.clone(), part.allocated_to(&role));
+            let (framework, resources) = (client.framework.clone(), part.into_allocated_to(&role));
             let Some(id) = self.agents.get(agent).map(|pool| pool.id.clone()) else { continue };
             run.grants.push(Grant { agent: id, framework, role, resources });
             if let Some(client) = self.client_mut(at) {

@@ -1,10 +1,17 @@
 //! Who is owed most.
+//!
+//! Orders are sorted lists. When the cluster grows every share changes, but hardly
+//! anything changes places: shares are computed anew in place, and a list is
+//! sorted only if it is not sorted any longer.
 #![deny(clippy::disallowed_methods)]
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
-use super::{ROOT, Rank, Role, Roles, WEIGHT_ONE};
+use karman_model::id::FrameworkId;
+
+use super::{Key, Node, ROOT, Role, Roles, WEIGHT_ONE};
 use crate::client::Client;
 use crate::dims::Dims;
 
@@ -19,6 +26,23 @@ pub(crate) struct Order {
     roles: BTreeSet<u32>,
 }
 
+/// A client's place among those of its role.
+#[derive(Clone, Debug)]
+pub(crate) struct Place {
+    key: Key,
+    name: FrameworkId,
+}
+
+/// A role's place among its siblings, or that of the frameworks in the parent
+/// itself.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Rank {
+    key: Key,
+    name: Role,
+    /// `None`: the frameworks in the role itself.
+    child: Option<u32>,
+}
+
 impl Order {
     pub(crate) fn touch(&mut self, client: u32, role: u32) {
         if !self.stale {
@@ -26,24 +50,21 @@ impl Order {
             self.roles.insert(role);
         }
     }
-
-    pub(crate) fn touch_role(&mut self, role: u32) {
-        self.roles.insert(role);
-    }
 }
 
 /// The largest part of any total with 64 binary digits behind the point, so that
 /// no two amounts of a resource look the same.
 fn dominant_share(used: &Dims, total: &Dims) -> u128 {
-    let mut share = 0;
-    for (at, amount) in used.iter() {
-        if let (Ok(amount), Ok(total)) = (u128::try_from(amount), u128::try_from(total.get(at)))
+    let (mut amount, mut of) = (0u128, 1u128);
+    for (at, used) in used.iter() {
+        if let (Ok(used), Ok(total)) = (u128::try_from(used), u128::try_from(total.get(at)))
             && total > 0
+            && used * of > amount * total
         {
-            share = share.max((amount << 64) / total);
+            (amount, of) = (used, total);
         }
     }
-    share
+    (amount << 64) / of
 }
 
 fn weighted(share: u128, weight: Option<u64>) -> u128 {
@@ -53,42 +74,97 @@ fn weighted(share: u128, weight: Option<u64>) -> u128 {
     }
 }
 
+impl Node {
+    fn own_key_now(&self, total: &Dims) -> Option<Key> {
+        (!self.members.is_empty())
+            .then(|| (dominant_share(&self.own.allocated, total), self.own.grants))
+    }
+
+    fn key_now(&self, total: &Dims, own: Option<Key>) -> Option<Key> {
+        // Where nobody below ever got anything, all is its own.
+        let share = match own {
+            Some((share, grants)) if grants == self.all.grants => share,
+            Some(_) | None => dominant_share(&self.all.allocated, total),
+        };
+        let key = (weighted(share, self.weight), self.all.grants);
+        (!self.order.is_empty()).then_some(key)
+    }
+
+    /// Takes a place out and puts it in where it belongs now.
+    fn reorder(&mut self, old: Option<Key>, new: Option<Key>, name: &Role, child: Option<u32>) {
+        let rank = |key| Rank { key, name: Role::clone(name), child };
+        if let Some(at) = old.and_then(|key| self.order.binary_search(&rank(key)).ok()) {
+            self.order.remove(at);
+        }
+        if let Some(new) = new.map(rank)
+            && let Err(at) = self.order.binary_search(&new)
+        {
+            self.order.insert(at, new);
+        }
+    }
+}
+
 impl Roles {
     /// Whether the client wants offers.
-    pub(crate) fn place(&mut self, at: u32, client: &mut Client, wants: bool, order: &mut Order) {
-        let node = self.node_mut(client.role);
-        match (client.key, wants) {
-            (None, true) => {
-                let key = (dominant_share(&client.allocated, &order.total), client.grants);
-                node.members.insert((key.0, key.1, client.framework.clone(), at));
-                client.key = Some(key);
-            }
-            (Some(key), false) => {
-                node.members.remove(&(key.0, key.1, client.framework.clone(), at));
-                client.key = None;
-            }
-            (None, false) | (Some(_), true) => return,
+    pub(crate) fn place(&mut self, at: u32, client: &Client, wants: bool, order: &mut Order) {
+        if self.is_placed(at) == wants {
+            return;
         }
-        order.touch_role(client.role);
+        if wants {
+            let key = (dominant_share(&client.allocated, &order.total), client.grants);
+            if self.places.len() <= at as usize {
+                self.places.resize(at as usize + 1, None);
+            }
+            if let Some(place) = self.places.get_mut(at as usize) {
+                *place = Some(Place { key, name: client.framework.clone() });
+            }
+            let position = self.position(client.role, at);
+            self.node_mut(client.role).members.insert(position, at);
+        } else {
+            self.drop_member(client.role, at);
+            if let Some(place) = self.places.get_mut(at as usize) {
+                *place = None;
+            }
+        }
+        order.roles.insert(client.role);
+    }
+
+    fn is_placed(&self, at: u32) -> bool {
+        self.places.get(at as usize).is_some_and(Option::is_some)
+    }
+
+    fn drop_member(&mut self, role: u32, at: u32) {
+        let position = self.position(role, at);
+        let members = &mut self.node_mut(role).members;
+        if members.get(position) == Some(&at) {
+            members.remove(position);
+        } else {
+            // The list has yet to be sorted.
+            members.retain(|member| *member != at);
+        }
+    }
+
+    fn compare(&self, a: u32, b: u32) -> Ordering {
+        let place =
+            |at: u32| self.places.get(at as usize)?.as_ref().map(|place| (place.key, &place.name));
+        place(a).cmp(&place(b))
+    }
+
+    /// Where the client is, or belongs, among the members of the role.
+    fn position(&self, role: u32, at: u32) -> usize {
+        let members = &self.node(role).members;
+        members.partition_point(|member| self.compare(*member, at).is_lt())
     }
 
     /// Puts everything into place that has changed.
-    pub(crate) fn refresh(&mut self, clients: &mut [Option<Client>], order: &mut Order) {
+    pub(crate) fn refresh(&mut self, clients: &[Option<Client>], order: &mut Order) {
         let (changed, roles) =
             (std::mem::take(&mut order.clients), std::mem::take(&mut order.roles));
         if std::mem::take(&mut order.stale) {
-            for (client, at) in clients.iter_mut().zip(0u32..) {
-                if let Some(client) = client {
-                    self.move_client(at, client, &order.total);
-                }
-            }
-            for role in self.index.values().copied().collect::<Vec<_>>() {
-                self.move_role(role, &order.total);
-            }
-            return;
+            return self.refresh_all(clients, &order.total);
         }
         for at in changed {
-            if let Some(Some(client)) = clients.get_mut(at as usize) {
+            if let Some(Some(client)) = clients.get(at as usize) {
                 self.move_client(at, client, &order.total);
             }
         }
@@ -97,42 +173,51 @@ impl Roles {
         }
     }
 
+    fn refresh_all(&mut self, clients: &[Option<Client>], total: &Dims) {
+        for (place, client) in self.places.iter_mut().zip(clients) {
+            if let (Some(place), Some(client)) = (place, client) {
+                place.key = (dominant_share(&client.allocated, total), client.grants);
+            }
+        }
+        // Those below come after those above.
+        let roles: Vec<u32> = self.index.values().copied().collect();
+        for role in roles.iter().rev() {
+            let mut members = std::mem::take(&mut self.node_mut(*role).members);
+            if !members.is_sorted_by(|a, b| self.compare(*a, *b).is_lt()) {
+                members.sort_unstable_by(|a, b| self.compare(*a, *b));
+            }
+            self.node_mut(*role).members = members;
+            self.move_role(*role, total);
+        }
+    }
+
     /// After a client got something while the order was in place.
-    pub(crate) fn moved(&mut self, at: u32, client: &mut Client, order: &Order) {
+    pub(crate) fn moved(&mut self, at: u32, client: &Client, order: &Order) {
         self.move_client(at, client, &order.total);
         self.move_path(client.role, &order.total);
     }
 
-    fn move_client(&mut self, at: u32, client: &mut Client, total: &Dims) {
-        let Some(old) = client.key else { return };
-        let new = (dominant_share(&client.allocated, total), client.grants);
-        if new != old {
-            let members = &mut self.node_mut(client.role).members;
-            members.remove(&(old.0, old.1, client.framework.clone(), at));
-            members.insert((new.0, new.1, client.framework.clone(), at));
-            client.key = Some(new);
-        }
-    }
-
-    /// Takes a role that nobody is in out of the order, and those above it that
-    /// have nobody else.
-    pub(super) fn vanish(&mut self, role: u32) {
-        let node = self.node_mut(role);
-        if let Some(own) = node.own_key.take() {
-            let name = Role::clone(&node.name);
-            node.order.remove(&Rank::new(own, name, None));
-        }
-        let (key, name, parent) = (node.key, Role::clone(&node.name), node.parent);
-        if !node.order.is_empty() {
+    fn move_client(&mut self, at: u32, client: &Client, total: &Dims) {
+        if !self.is_placed(at) {
             return;
         }
-        node.key = None;
-        if let (Some(key), Some(parent)) = (key, parent) {
-            let siblings = &mut self.node_mut(parent).order;
-            siblings.remove(&Rank::new(key, name, Some(role)));
-            if siblings.is_empty() && parent != ROOT && self.node(parent).members.is_empty() {
-                self.vanish(parent);
+        let old = self.position(client.role, at);
+        if let Some(Some(place)) = self.places.get_mut(at as usize) {
+            place.key = (dominant_share(&client.allocated, total), client.grants);
+        }
+        let members = &self.node(client.role).members;
+        let is_later = |member: &u32| self.compare(*member, at).is_lt();
+        let (before, after) = members.split_at(old);
+        let after = after.get(1..).unwrap_or_default();
+        let to_the_left = before.partition_point(is_later);
+        let to_the_right = after.partition_point(is_later);
+        let members = &mut self.node_mut(client.role).members;
+        if to_the_right > 0 {
+            if let Some(part) = members.get_mut(old..=old + to_the_right) {
+                part.rotate_left(1);
             }
+        } else if let Some(part) = members.get_mut(to_the_left..=old) {
+            part.rotate_right(1);
         }
     }
 
@@ -140,45 +225,45 @@ impl Roles {
         let mut at = Some(role);
         while let Some(role) = at.filter(|role| *role != ROOT) {
             self.move_role(role, total);
-            at = self.node(role).parent;
+            at = self.nodes.get(role as usize).and_then(|node| node.parent);
         }
     }
 
     /// The place of the role's own frameworks among its children, and its own
     /// place among its siblings.
     fn move_role(&mut self, role: u32, total: &Dims) {
-        // A role that was forgotten has been taken out of the order.
         let Some(node) = self.nodes.get_mut(role as usize) else { return };
-        let own = (!node.members.is_empty())
-            .then(|| (dominant_share(&node.own.allocated, total), node.own.grants));
+        let name = Role::clone(&node.name);
+        let own = node.own_key_now(total);
         if own != node.own_key {
-            let name: Role = Role::clone(&node.name);
-            if let Some(old) = node.own_key {
-                node.order.remove(&Rank::new(old, Role::clone(&name), None));
-            }
-            if let Some(new) = own {
-                node.order.insert(Rank::new(new, name, None));
-            }
+            node.reorder(node.own_key, own, &name, None);
             node.own_key = own;
         }
-        let share = || weighted(dominant_share(&node.all.allocated, total), node.weight);
-        let key = (!node.order.is_empty()).then(|| (share(), node.all.grants));
-        let (old, name, parent) = (node.key, Role::clone(&node.name), node.parent);
-        if key == old {
+        let (old, new, parent) = (node.key, node.key_now(total, own), node.parent);
+        if new != old {
+            node.key = new;
+            if let Some(parent) = parent {
+                self.node_mut(parent).reorder(old, new, &name, Some(role));
+            }
+        }
+    }
+
+    /// Takes a role that nobody is in out of the order, and those above it that
+    /// have nobody else.
+    pub(super) fn vanish(&mut self, role: u32) {
+        let node = self.node_mut(role);
+        let (name, own) = (Role::clone(&node.name), node.own_key.take());
+        node.reorder(own, None, &name, None);
+        if !node.order.is_empty() {
             return;
         }
-        node.key = key;
-        let Some(parent) = parent else { return };
-        let siblings = &mut self.node_mut(parent).order;
-        if let Some(old) = old {
-            siblings.remove(&Rank::new(old, Role::clone(&name), Some(role)));
-        }
-        if let Some(new) = key {
-            siblings.insert(Rank::new(new, name, Some(role)));
-        }
-        // What was empty or becomes so changes whether the parent has a place.
-        if old.is_none() != key.is_none() && parent != ROOT {
-            self.move_role(parent, total);
+        let (key, parent) = (node.key.take(), node.parent);
+        if let (Some(_), Some(parent)) = (key, parent) {
+            let above = self.node_mut(parent);
+            above.reorder(key, None, &name, Some(role));
+            if above.order.is_empty() && parent != ROOT && above.members.is_empty() {
+                self.vanish(parent);
+            }
         }
     }
 
@@ -198,24 +283,23 @@ impl Roles {
         for rank in &node.order {
             match rank.child {
                 Some(child) => self.walk_below(child, visit)?,
-                None => node.members.iter().try_for_each(|(.., client)| visit(*client))?,
+                None => node.members.iter().try_for_each(|client| visit(*client))?,
             }
         }
         ControlFlow::Continue(())
     }
 
     /// The places on the way to the client; whose come first, is owed more.
-    pub(crate) fn standing<'a>(&'a self, client: &'a Client) -> Vec<(u128, u64, &'a str)> {
-        let mut path: Vec<(u128, u64, &str)> = Vec::with_capacity(4);
-        let (share, grants) = client.key.unwrap_or_default();
-        path.push((share, grants, client.framework.as_str()));
-        let node = self.node(client.role);
-        let (share, grants) = node.own_key.unwrap_or_default();
-        path.push((share, grants, &*node.name));
-        for role in self.lineage(client.role) {
+    pub(crate) fn standing(&self, at: u32, role: u32) -> Vec<(Key, &str)> {
+        let mut path: Vec<(Key, &str)> = Vec::with_capacity(4);
+        if let Some(Some(place)) = self.places.get(at as usize) {
+            path.push((place.key, place.name.as_str()));
+        }
+        let node = self.node(role);
+        path.push((node.own_key.unwrap_or_default(), &node.name));
+        for role in self.lineage(role) {
             let node = self.node(role);
-            let (share, grants) = node.key.unwrap_or_default();
-            path.push((share, grants, &*node.name));
+            path.push((node.key.unwrap_or_default(), &node.name));
         }
         path.reverse();
         path
@@ -230,12 +314,6 @@ impl Roles {
 
     /// The clients in the role itself that want offers.
     pub(crate) fn members(&self, role: u32) -> impl Iterator<Item = u32> {
-        self.node(role).members.iter().map(|(.., client)| *client)
-    }
-}
-
-impl Rank {
-    const fn new((share, grants): (u128, u64), name: Role, child: Option<u32>) -> Self {
-        Self { share, grants, name, child }
+        self.node(role).members.iter().copied()
     }
 }

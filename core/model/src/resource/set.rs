@@ -90,18 +90,24 @@ impl Resources {
     #[must_use]
     pub fn saturating_sub(&self, other: &Self) -> Self {
         let mut left = self.clone();
+        left.take(other);
+        left
+    }
+
+    /// Takes as much of `other` out as is here; what is indivisible goes as a
+    /// whole or stays.
+    pub fn take(&mut self, other: &Self) {
         for taken in &other.0 {
-            if let Ok(at) = left.position(taken)
-                && let Some(resource) = left.0.get_mut(at)
+            if let Ok(at) = self.position(taken)
+                && let Some(resource) = self.0.get_mut(at)
                 && (!taken.kind.is_indivisible() || resource.value == taken.value)
             {
                 resource.value.subtract(&taken.value);
                 if resource.value.is_empty() {
-                    left.0.remove(at);
+                    self.0.remove(at);
                 }
             }
         }
-        left
     }
 
     /// Puts one resource in; an empty one changes nothing.
@@ -170,13 +176,35 @@ impl Resources {
         self.map_kinds(|kind| kind.allocated_to = Some(Arc::clone(&role)))
     }
 
+    /// The same on the account of `role`, without a copy if all was on one account.
+    #[must_use]
+    pub fn into_allocated_to(mut self, role: &Arc<str>) -> Self {
+        if self.is_on_one_account() {
+            for resource in &mut self.0 {
+                resource.kind.allocated_to = Some(Arc::clone(role));
+            }
+            return self;
+        }
+        self.map_kinds(|kind| kind.allocated_to = Some(Arc::clone(role)))
+    }
+
     /// The same on nobody's account.
     #[must_use]
     pub fn unallocated(&self) -> Self {
-        if self.0.iter().all(|resource| resource.kind.allocated_to.is_none()) {
-            return self.clone();
+        if self.is_on_one_account() {
+            let mut all = self.clone();
+            for resource in &mut all.0 {
+                resource.kind.allocated_to = None;
+            }
+            return all;
         }
         self.map_kinds(|kind| kind.allocated_to = None)
+    }
+
+    /// Then they stay different and in order whoever's account that is.
+    fn is_on_one_account(&self) -> bool {
+        let mut accounts = self.0.iter().map(|resource| &resource.kind.allocated_to);
+        accounts.next().is_none_or(|first| accounts.all(|other| other == first))
     }
 
     /// The same as if nothing were reserved, for sums over all reservations.

@@ -257,6 +257,7 @@ proptest! {
     fn accounts_do_not_change_amounts(a in strategies::resources()) {
         let allocated = a.allocated_to("web");
         prop_assert!(allocated.unallocated() == a);
+        prop_assert_eq!(&a.clone().into_allocated_to(&"web".into()), &allocated);
         prop_assert_eq!(allocated.scalar("cpus"), a.scalar("cpus"));
         prop_assert_eq!(a.unreserved_view().scalar("mem"), a.scalar("mem"));
         prop_assert_eq!(a.unreserved() + a.filter(|kind| kind.reserved_to().is_some()), a);
