@@ -212,6 +212,9 @@ impl Support {
         if let Some(codec) = codec(field) {
             parts.push(format!("deserialize_with = \"crate::json::{codec}::optional\""));
         }
+        if field.type_name() == ".google.protobuf.Duration" {
+            parts.push("deserialize_with = \"crate::json::duration\"".into());
+        }
         match written_default {
             Some(value) => {
                 let name = self.default_function(path, field, value);

@@ -106,6 +106,7 @@ wire!(
     scheduler::Call,
     scheduler::Event,
     master::Call,
+    master::Event,
     master::Response,
     agent::Call,
     agent::Response,

@@ -13,6 +13,7 @@ use std::marker::PhantomData;
 use serde::de::{self, Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Serialize, Serializer};
 
+use crate::proto::google::protobuf::Duration;
 use crate::proto::mesos::v1::value::Scalar;
 
 /// Writers of explicit defaults and the name tables of enums.
@@ -334,4 +335,71 @@ pub(crate) fn scalar_map<'de, D: Deserializer<'de>>(
             Ok((name, scalar))
         })
         .collect()
+}
+
+/// The units of durations as Mesos writes them, in nanoseconds.
+const DURATION_UNITS: &[(&str, f64)] = &[
+    ("weeks", 6.048e14),
+    ("days", 8.64e13),
+    ("hrs", 3.6e12),
+    ("mins", 6.0e10),
+    ("secs", 1.0e9),
+    ("ms", 1.0e6),
+    ("us", 1.0e3),
+    ("ns", 1.0),
+];
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
+
+/// `{"seconds": 600, "nanos": 0}`, and `"10mins"` as the public documentation
+/// shows it.
+pub(crate) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
+    match Option::<serde_json::Value>::deserialize(from)? {
+        None => Ok(None),
+        Some(serde_json::Value::String(text)) => duration_of(&text).map(Some).ok_or_else(|| {
+            D::Error::custom(format_args!("'{text}' is not a duration like 10mins or 1.5hrs"))
+        }),
+        Some(object) => serde_json::from_value(object).map(Some).map_err(D::Error::custom),
+    }
+}
+
+fn duration_of(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    let (unit, factor) = DURATION_UNITS.iter().find(|(unit, _)| text.ends_with(unit))?;
+    let amount: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;
+    let nanos = (amount * factor).round();
+    // Beyond this the whole number would not fit.
+    if nanos.is_nan() || nanos.abs() >= 9.2e18 {
+        return None;
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "it was checked to fit")]
+    let nanos = nanos as i64;
+    Some(Duration {
+        seconds: nanos / NANOS_PER_SECOND,
+        nanos: i32::try_from(nanos % NANOS_PER_SECOND).ok()?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_objects_and_as_texts() {
+        let of = |seconds, nanos| Some(Duration { seconds, nanos });
+        assert_eq!(duration_of("10mins"), of(600, 0));
+        assert_eq!(duration_of("1.5 secs"), of(1, 500_000_000));
+        assert_eq!(duration_of("-2ms"), of(0, -2_000_000));
+        for text in ["", "10", "mins", "1e300weeks", "NaNsecs", "10minutes"] {
+            assert_eq!(duration_of(text), None, "{text}");
+        }
+        let read = |text: &str| {
+            let call: crate::proto::mesos::v1::master::call::DrainAgent =
+                serde_json::from_str(text).unwrap();
+            call.max_grace_period
+        };
+        let agent = r#"{"agent_id": {"value": "a"}, "max_grace_period": "#;
+        assert_eq!(read(&format!(r#"{agent}"1mins"}}"#)), of(60, 0));
+        assert_eq!(read(&format!(r#"{agent}{{"seconds": 60}}}}"#)), of(60, 0));
+        assert_eq!(read(&format!("{agent}null}}")), None);
+    }
 }
