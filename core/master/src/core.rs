@@ -5,13 +5,15 @@
 //! durable, and only then sends anything to anybody. Nobody who reads slowly can
 //! stop it: their queues are bounded and overflow cuts them off.
 
+mod facts;
 mod outlets;
 mod publish;
+mod timings;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::scheduler;
@@ -30,8 +32,10 @@ use crate::ledger::{
 use crate::stored;
 use crate::validate;
 
+pub(crate) use facts::Facts;
 pub(crate) use outlets::{EVENTS_QUEUE_MAX, MESSAGES_QUEUE_MAX};
 pub(crate) use publish::{DISCOVERY_QUEUE_MAX, Line};
+pub(crate) use timings::{Samples, Timings};
 
 /// Requests that wait for the core; senders wait when it is full.
 pub(crate) const REQUESTS_MAX: usize = 4096;
@@ -106,6 +110,7 @@ pub(crate) struct Core {
     leadership: Leadership,
     outlets: outlets::Outlets,
     publisher: publish::Publisher,
+    timings: Timings,
     /// What follows from cutting somebody off.
     followups: VecDeque<Event>,
 }
@@ -117,14 +122,17 @@ impl Core {
         store: Arc<dyn Store>,
         leadership: Leadership,
         views: watch::Sender<Arc<View>>,
+        facts: Facts,
+        timings: Timings,
     ) -> Self {
         Self {
-            publisher: publish::Publisher::new(&ledger, views),
+            publisher: publish::Publisher::new(&ledger, views, facts),
             ledger,
             requests,
             store,
             leadership,
             outlets: outlets::Outlets::default(),
+            timings,
             followups: VecDeque::new(),
         }
     }
@@ -144,7 +152,9 @@ impl Core {
             let now = Timestamp(now_ms());
             let mut batch = Batch::default();
             self.fill(now, first, &mut batch);
+            let begun = Instant::now();
             batch.effects.extend(self.ledger.allocate(now));
+            self.timings.allocated(begun.elapsed());
             self.commit(&batch).await?;
             self.release(batch);
             self.publisher.publish(&mut self.ledger, Timestamp(now_ms()));
@@ -253,6 +263,10 @@ impl Core {
             .collect();
         let changes: Vec<Change> =
             keys.into_iter().map(|key| stored::change(&self.ledger, key)).collect();
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let begun = Instant::now();
         for part in karman_store::parts(changes) {
             loop {
                 match self.store.commit(&self.leadership.fence, part.clone()).await {
@@ -270,6 +284,7 @@ impl Core {
                 }
             }
         }
+        self.timings.committed(begun.elapsed());
         Ok(())
     }
 

@@ -7,10 +7,12 @@
 //! [`ledger`], [`offers`] and [`validate`] decide, with [`karman_allocator`]; [`core`] is the
 //! task around them; [`http`] and [`session`] are the doors.
 
+pub mod access;
 mod core;
 mod discovery;
 mod http;
 pub mod ledger;
+mod limits;
 pub mod offers;
 mod session;
 pub mod stored;
@@ -26,8 +28,10 @@ use karman_store::Store;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 
-use crate::core::{Core, REQUESTS_MAX};
+use crate::access::Access;
+use crate::core::{Core, Facts, REQUESTS_MAX, Timings};
 use crate::ledger::{Identity, Ledger, Settings};
+use crate::limits::Limits;
 
 /// Under which name masters campaign for leadership.
 const LEADERSHIP: &str = "master";
@@ -46,6 +50,7 @@ pub struct Config {
     pub store: Arc<dyn Store>,
     pub version: &'static str,
     pub settings: Settings,
+    pub access: Access,
 }
 
 /// Why a master could not start.
@@ -65,7 +70,8 @@ pub enum StartError {
 
 /// Starts a master; it is ready when this returns.
 pub async fn start(config: Config, tasks: &karman_rt::Tasks) -> Result<(), StartError> {
-    let Config { cluster_name, hostname, ip, http, session, store, version, settings } = config;
+    let Config { cluster_name, hostname, ip, http, session, store, version, settings, access } =
+        config;
     let address = SocketAddr::new(ip, http.local_addr().map_err(StartError::Address)?.port());
     let leadership = store.campaign(LEADERSHIP).await?;
     let contents = stored::read(&store.load(stored::PREFIX).await?.entries)?;
@@ -74,17 +80,25 @@ pub async fn start(config: Config, tasks: &karman_rt::Tasks) -> Result<(), Start
     let id = uuid::Uuid::new_v4().to_string();
     let info = master_info(&id, address, &hostname, version);
     let identity = Identity { id: id.into(), info, started: now };
+    let throttle = http::Throttle::new(Limits::new(&settings.rate_limits));
     let mut ledger = Ledger::with_settings(identity, settings);
     ledger.restore(now, contents)?;
 
     let (views, snapshot) = watch::channel(Arc::new(ledger.view()));
     let (requests, queue) = mpsc::channel(REQUESTS_MAX);
-    let core = Core::new(ledger, queue, store, leadership, views);
+    let (facts, timings) = (Facts::default(), Timings::default());
+    let hub = http::Hub::spawn(facts.clone(), snapshot.clone(), tasks);
+    let core = Core::new(ledger, queue, store, leadership, views, facts, timings.clone());
     tasks.spawn_critical("master", core.run());
     session::serve(session, requests.clone(), tasks);
     let shared = http::Shared {
         core: requests,
         snapshot,
+        hub,
+        timings,
+        throttle,
+        access: Arc::new(access),
+        log: karman_rt::log::Log::of_process(),
         tasks: tasks.clone(),
         cluster_name,
         version,

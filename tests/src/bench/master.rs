@@ -91,6 +91,7 @@ pub(crate) fn serve(folder: Option<&str>) -> Result<()> {
             store: Embedded::open(&folder)?,
             version: "bench",
             settings: karman_master::ledger::Settings::default(),
+            access: karman_master::access::Access::default(),
         };
         karman_master::start(config, &tasks).await?;
         writeln!(std::io::stdout().lock(), "{ports}")?;

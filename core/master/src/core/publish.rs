@@ -10,6 +10,7 @@ use bytes::Bytes;
 use karman_model::time::Timestamp;
 use tokio::sync::{mpsc, watch};
 
+use super::Facts;
 use crate::discovery::{self, Full, Table};
 use crate::ledger::{Ledger, View};
 
@@ -36,6 +37,7 @@ pub(crate) enum Line {
 #[derive(Debug)]
 pub(super) struct Publisher {
     views: watch::Sender<Arc<View>>,
+    facts: Facts,
     table: Table,
     followers: Vec<mpsc::Sender<Line>>,
     /// Have nothing yet.
@@ -46,10 +48,11 @@ pub(super) struct Publisher {
 }
 
 impl Publisher {
-    pub(super) fn new(ledger: &Ledger, views: watch::Sender<Arc<View>>) -> Self {
+    pub(super) fn new(ledger: &Ledger, views: watch::Sender<Arc<View>>, facts: Facts) -> Self {
         let view = ledger.view();
         Self {
             views,
+            facts,
             // Later than every generation of the master before, so that nothing
             // moves backwards.
             table: Table::new(view.identity.started.as_ms(), &view.identity.info),
@@ -95,7 +98,8 @@ impl Publisher {
                 newcomers.into_iter().filter(|follower| follower.try_send(line.clone()).is_ok()),
             );
         }
-        self.views.send_replace(view);
+        self.views.send_replace(Arc::clone(&view));
+        self.facts.publish(&view, touched);
         self.dirty = false;
         self.next = now + INTERVAL_MIN.max(begun.elapsed() * COPY_SHARE);
     }

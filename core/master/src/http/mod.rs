@@ -2,17 +2,26 @@
 //!
 //! Paths are matched as Mesos does: with or without the component `master`, by
 //! the longest known prefix, so that trailing slashes, `.json` and other
-//! suffixes do no harm.
+//! suffixes do no harm. Reads come from snapshots; changes go through the core.
 
 mod answer;
+mod auth;
+mod bodies;
+mod change;
 mod discovery;
+mod endpoint;
 mod events;
+mod files;
 mod legacy;
+mod logging;
 mod metrics;
 mod operator;
+mod query;
 mod render;
 mod scheduler;
 pub(crate) mod state;
+mod subscribe;
+mod throttle;
 
 use std::sync::Arc;
 
@@ -22,9 +31,16 @@ use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use karman_rt::Tasks;
+use karman_rt::log::Log;
 use tokio::sync::{mpsc, watch};
 
-use crate::core::Request;
+use self::auth::Principal;
+use self::endpoint::Endpoint;
+use self::query::Query;
+pub(crate) use self::subscribe::Hub;
+pub(crate) use self::throttle::Throttle;
+use crate::access::Access;
+use crate::core::{Request, Timings};
 use crate::ledger::View;
 
 /// What every handler may use.
@@ -32,6 +48,11 @@ use crate::ledger::View;
 pub(crate) struct Shared {
     pub(crate) core: mpsc::Sender<Request>,
     pub(crate) snapshot: watch::Receiver<Arc<View>>,
+    pub(crate) hub: Hub,
+    pub(crate) timings: Timings,
+    pub(crate) throttle: Throttle,
+    pub(crate) access: Arc<Access>,
+    pub(crate) log: Log,
     pub(crate) tasks: Tasks,
     pub(crate) cluster_name: String,
     pub(crate) version: &'static str,
@@ -44,45 +65,19 @@ impl Shared {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Endpoint {
-    Scheduler,
-    Operator,
-    Discovery,
-    Metrics,
-    Read(legacy::Read),
-    Redirect,
-    Teardown,
+/// A request whose sender is known and whose body is unpacked.
+struct Asked {
+    method: Method,
+    path: String,
+    headers: HeaderMap,
+    query: Query,
+    body: Bytes,
+    principal: Principal,
 }
 
-/// Longer names before their prefixes.
-const ENDPOINTS: &[(&str, Endpoint)] = &[
-    ("api/v1/scheduler", Endpoint::Scheduler),
-    ("api/v1", Endpoint::Operator),
-    ("karman/v1/discovery", Endpoint::Discovery),
-    ("metrics/snapshot", Endpoint::Metrics),
-    ("state-summary", Endpoint::Read(legacy::Read::StateSummary)),
-    ("state", Endpoint::Read(legacy::Read::State)),
-    ("slaves", Endpoint::Read(legacy::Read::Slaves)),
-    ("frameworks", Endpoint::Read(legacy::Read::Frameworks)),
-    ("tasks", Endpoint::Read(legacy::Read::Tasks)),
-    ("roles", Endpoint::Read(legacy::Read::Roles)),
-    ("version", Endpoint::Read(legacy::Read::Version)),
-    ("health", Endpoint::Read(legacy::Read::Health)),
-    ("flags", Endpoint::Read(legacy::Read::Flags)),
-    ("redirect", Endpoint::Redirect),
-    ("teardown", Endpoint::Teardown),
-];
-
-impl Endpoint {
-    fn of(path: &str) -> Option<Self> {
-        let path = path.trim_start_matches('/');
-        let path = path.strip_prefix("master/").unwrap_or(path);
-        let is_at = |name: &str| {
-            path.strip_prefix(name)
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || rest == ".json")
-        };
-        ENDPOINTS.iter().find(|(name, _)| is_at(name)).map(|(_, endpoint)| *endpoint)
+impl Asked {
+    fn is_read(&self) -> bool {
+        self.method == Method::GET || self.method == Method::HEAD
     }
 }
 
@@ -104,53 +99,49 @@ async fn dispatch(
     let Some(endpoint) = Endpoint::of(uri.path()) else {
         return answer::text(StatusCode::NOT_FOUND, "no such endpoint on this master");
     };
-    let is_read = method == Method::GET || method == Method::HEAD;
-    match endpoint {
-        Endpoint::Scheduler if method == Method::POST => {
-            scheduler::handle(&shared, &headers, &body).await
-        }
-        Endpoint::Operator if method == Method::POST => {
-            operator::handle(&shared, &headers, &body).await
-        }
-        Endpoint::Teardown if method == Method::POST => {
-            operator::teardown_form(&shared, &body).await
-        }
-        Endpoint::Scheduler | Endpoint::Operator | Endpoint::Teardown => {
-            answer::not_allowed("POST")
-        }
-        Endpoint::Discovery if is_read => discovery::follow(&shared).await,
-        Endpoint::Metrics if is_read => legacy::metrics(&shared, uri.query()),
-        Endpoint::Read(read) if is_read => legacy::read(&shared, read, uri.query()).await,
-        Endpoint::Redirect => legacy::redirect(&shared),
-        Endpoint::Discovery | Endpoint::Metrics | Endpoint::Read(_) => answer::not_allowed("GET"),
+    let query = Query::parse(uri.query().unwrap_or_default().as_bytes());
+    let path = uri.path().to_owned();
+    let asked = async {
+        let principal = auth::check(&shared.access, endpoint.realm(), &headers)?;
+        let body = bodies::unpacked(&headers, body).await?;
+        Ok::<_, Box<Response>>(Asked { method, path, headers, query, body, principal })
+    };
+    match asked.await {
+        // Calls are large; their handlers stay off the stacks of all others.
+        Ok(asked) => Box::pin(route(&shared, endpoint, &asked)).await,
+        Err(response) => *response,
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn paths_are_matched_as_mesos_does() {
-        let state = Some(Endpoint::Read(legacy::Read::State));
-        for path in [
-            "/state",
-            "/master/state",
-            "/state.json",
-            "/master/state.json",
-            "/master/state/",
-            "/state/x",
-        ] {
-            assert_eq!(Endpoint::of(path), state, "{path}");
+async fn route(shared: &Shared, endpoint: Endpoint, asked: &Asked) -> Response {
+    let is_post = asked.method == Method::POST;
+    match endpoint {
+        Endpoint::Scheduler if is_post => scheduler::handle(shared, asked).await,
+        Endpoint::Operator if is_post => Box::pin(operator::handle(shared, asked)).await,
+        Endpoint::Form(form) if is_post => legacy::forms::handle(shared, form, asked).await,
+        Endpoint::Quota => legacy::quota::handle(shared, asked).await,
+        Endpoint::Weights => legacy::weights::handle(shared, asked).await,
+        Endpoint::Schedule => legacy::maintenance::schedule(shared, asked).await,
+        Endpoint::MachineDown if is_post => legacy::maintenance::down(shared, asked).await,
+        Endpoint::MachineUp if is_post => legacy::maintenance::up(shared, asked).await,
+        Endpoint::Scheduler
+        | Endpoint::Operator
+        | Endpoint::Form(_)
+        | Endpoint::MachineDown
+        | Endpoint::MachineUp => answer::not_allowed("POST"),
+        Endpoint::LoggingToggle => logging::toggle(shared, asked),
+        Endpoint::Redirect => legacy::redirect(shared),
+        Endpoint::Discovery if asked.is_read() => discovery::follow(shared).await,
+        Endpoint::Metrics if asked.is_read() => legacy::metrics(shared, &asked.query).await,
+        Endpoint::Read(read) if asked.is_read() => legacy::read(shared, read, &asked.query).await,
+        Endpoint::MaintenanceStatus if asked.is_read() => {
+            legacy::maintenance::status(shared, &asked.query)
         }
-        assert_eq!(Endpoint::of("/master/api/v1/scheduler"), Some(Endpoint::Scheduler));
-        assert_eq!(Endpoint::of("/api/v1/operator"), Some(Endpoint::Operator));
-        assert_eq!(
-            Endpoint::of("/state-summary"),
-            Some(Endpoint::Read(legacy::Read::StateSummary))
-        );
-        for path in ["/", "/stateful", "/mastery/state", "/api"] {
-            assert_eq!(Endpoint::of(path), None, "{path}");
-        }
+        Endpoint::Files(file) if asked.is_read() => files::handle(shared, file, &asked.query),
+        Endpoint::Discovery
+        | Endpoint::Metrics
+        | Endpoint::Read(_)
+        | Endpoint::MaintenanceStatus
+        | Endpoint::Files(_) => answer::not_allowed("GET"),
     }
 }

@@ -1,53 +1,50 @@
 //! The scheduler API: calls in, an event stream out.
 
-use std::sync::Arc;
-
 use axum::body::Body;
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use karman_api::codec::Codec;
+use karman_api::mesos::v1;
 use karman_api::mesos::v1::scheduler::{Call, call::Type};
 use karman_model::id::FrameworkId;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Shared, answer, events};
+use super::auth::Principal;
+use super::{Asked, Shared, answer, events};
 use crate::core::{EVENTS_QUEUE_MAX, Request};
 use crate::ledger::{CallGate, StreamId};
 use crate::validate;
 
 /// The checks are in the order of Mesos; clients tell failures apart by it.
-pub(super) async fn handle(shared: &Shared, headers: &HeaderMap, body: &[u8]) -> Response {
-    let codec = match answer::codec_of_body(headers) {
-        Ok(codec) => codec,
+pub(super) async fn handle(shared: &Shared, asked: &Asked) -> Response {
+    let call = match read_call(asked) {
+        Ok(call) => call,
         Err(response) => return *response,
     };
-    let call: Call = match codec.decode(body) {
-        Ok(call) => call,
-        Err(error) => return answer::text(StatusCode::BAD_REQUEST, error.to_string()),
-    };
-    if let Err(error) = validate::call::check(&call) {
-        return answer::text(
-            StatusCode::BAD_REQUEST,
-            format!("Failed to validate scheduler::Call: {error}"),
-        );
+    let kind = call.r#type();
+    if kind == Type::Unknown {
+        return answer::text(StatusCode::NOT_IMPLEMENTED, "the call is not known");
     }
-    match call.r#type() {
-        Type::Unknown => answer::text(StatusCode::NOT_IMPLEMENTED, "the call is not known"),
-        Type::Subscribe => match answer::codec_of_answer(headers) {
-            Err(response) => *response,
-            Ok(_) if answer::stream_id(headers).is_some() => {
-                let message = "Subscribe calls should not include the 'Mesos-Stream-Id' header";
-                answer::text(StatusCode::BAD_REQUEST, message)
-            }
-            Ok(codec) => subscribe(shared, codec, call).await,
-        },
-        Type::ReconcileOperations => match answer::codec_of_answer(headers) {
-            Err(response) => *response,
-            Ok(_) => other(shared, headers, call).await,
-        },
-        Type::UpdateFramework => update(shared, headers, call).await,
-        Type::Teardown
+    let needs_answer = matches!(kind, Type::Subscribe | Type::ReconcileOperations);
+    let codec = match answer::codec_of_answer(&asked.headers) {
+        Err(response) if needs_answer => return *response,
+        Ok(codec) => codec,
+        Err(_unused) => Codec::Json,
+    };
+    if kind == Type::Subscribe && answer::stream_id(&asked.headers).is_some() {
+        let message = "Subscribe calls should not include the 'Mesos-Stream-Id' header";
+        return answer::text(StatusCode::BAD_REQUEST, message);
+    }
+    if let Err(response) = shared.throttle.pass(caller(shared, asked, &call).as_deref()).await {
+        return *response;
+    }
+    match kind {
+        Type::Subscribe => subscribe(shared, codec, &asked.principal, call).await,
+        Type::UpdateFramework => update(shared, asked, call).await,
+        Type::Unknown
+        | Type::ReconcileOperations
+        | Type::Teardown
         | Type::Accept
         | Type::Decline
         | Type::AcceptInverseOffers
@@ -60,12 +57,52 @@ pub(super) async fn handle(shared: &Shared, headers: &HeaderMap, body: &[u8]) ->
         | Type::Reconcile
         | Type::Message
         | Type::Request
-        | Type::Suppress => other(shared, headers, call).await,
+        | Type::Suppress => other(shared, asked, call).await,
     }
 }
 
-async fn subscribe(shared: &Shared, codec: Codec, call: Call) -> Response {
-    let Some(subscribe) = call.subscribe else { return answer::empty(StatusCode::BAD_REQUEST) };
+fn read_call(asked: &Asked) -> Result<Call, Box<Response>> {
+    let codec = answer::codec_of_body(&asked.headers)?;
+    let bad = |message: String| Box::new(answer::text(StatusCode::BAD_REQUEST, message));
+    let call: Call = codec.decode(&asked.body).map_err(|error| bad(error.to_string()))?;
+    validate::call::check(&call)
+        .map_err(|error| bad(format!("Failed to validate scheduler::Call: {error}")))?;
+    Ok(call)
+}
+
+/// Whose rate counts: who the caller has proved to be, or says to be where
+/// nobody asks for proof.
+fn caller(shared: &Shared, asked: &Asked, call: &Call) -> Option<String> {
+    if let Some(principal) = &asked.principal {
+        return Some(principal.to_string());
+    }
+    if let Some(subscribe) = &call.subscribe {
+        return subscribe.framework_info.principal.clone();
+    }
+    let framework = FrameworkId::from(call.framework_id.as_ref()?);
+    shared.view().frameworks.get(&framework)?.info.principal.clone()
+}
+
+/// An authenticated framework need not repeat who it is, and cannot be another.
+fn authenticated(info: &mut v1::FrameworkInfo, principal: &Principal) -> Result<(), Box<Response>> {
+    let Some(principal) = principal.as_deref() else { return Ok(()) };
+    let said = info.principal.get_or_insert_with(|| principal.to_owned());
+    if said == principal {
+        return Ok(());
+    }
+    let message = format!(
+        "Authenticated principal '{principal}' does not match principal '{said}' set in FrameworkInfo"
+    );
+    Err(Box::new(answer::text(StatusCode::BAD_REQUEST, message)))
+}
+
+async fn subscribe(shared: &Shared, codec: Codec, principal: &Principal, call: Call) -> Response {
+    let Some(mut subscribe) = call.subscribe else {
+        return answer::empty(StatusCode::BAD_REQUEST);
+    };
+    if let Err(response) = authenticated(&mut subscribe.framework_info, principal) {
+        return *response;
+    }
     let id = uuid::Uuid::new_v4().to_string();
     let stream = StreamId::from(id.as_str());
     let (events, incoming) = mpsc::channel(EVENTS_QUEUE_MAX);
@@ -95,11 +132,11 @@ fn split(headers: &HeaderMap, call: &Call) -> Option<(FrameworkId, Option<String
     Some((framework, answer::stream_id(headers).map(str::to_owned)))
 }
 
-async fn other(shared: &Shared, headers: &HeaderMap, call: Call) -> Response {
-    let Some((framework, stream)) = split(headers, &call) else {
+async fn other(shared: &Shared, asked: &Asked, call: Call) -> Response {
+    let Some((framework, stream)) = split(&asked.headers, &call) else {
         return answer::empty(StatusCode::BAD_REQUEST);
     };
-    let principal: Option<Arc<str>> = None;
+    let principal = asked.principal.clone();
     // Who was let in a moment ago, and asks for nothing that must be durable
     // before it is answered, does not wait for the core: a connection carries
     // many calls at once.
@@ -147,17 +184,21 @@ fn stores(call: &Call) -> bool {
     }
 }
 
-async fn update(shared: &Shared, headers: &HeaderMap, call: Call) -> Response {
-    let (Some((framework, stream)), Some(update)) = (split(headers, &call), call.update_framework)
+async fn update(shared: &Shared, asked: &Asked, call: Call) -> Response {
+    let (Some((framework, stream)), Some(mut update)) =
+        (split(&asked.headers, &call), call.update_framework)
     else {
         return answer::empty(StatusCode::BAD_REQUEST);
     };
+    if let Err(response) = authenticated(&mut update.framework_info, &asked.principal) {
+        return *response;
+    }
     let (reply, answered) = oneshot::channel();
     let info = Box::new(update.framework_info);
     let request = Request::Update {
         framework,
         stream,
-        principal: None,
+        principal: asked.principal.clone(),
         info,
         suppressed: update.suppressed_roles,
         constraints: update.offer_constraints.map(Box::new),

@@ -255,7 +255,6 @@ async fn operators_read_and_tear_down_in_both_codecs() {
         }
     }
     let post = |body: Value| client().post(&url).json(&body).send();
-    assert_eq!(post(json!({"type": "GET_WEIGHTS"})).await.unwrap().status(), 501);
     assert_eq!(post(json!({"type": "TEARDOWN"})).await.unwrap().status(), 400);
     let teardown =
         |id: &str| json!({"type": "TEARDOWN", "teardown": {"framework_id": {"value": id}}});

@@ -19,6 +19,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
+use crate::access::Access;
+use crate::ledger::Settings;
 use crate::{Config, start};
 
 /// Longer than anything here takes, even on a busy machine.
@@ -32,6 +34,10 @@ pub(super) struct Master {
 
 impl Master {
     pub(super) async fn start(store: &Arc<Embedded>) -> Self {
+        Self::with(store, Settings::default(), Access::default()).await
+    }
+
+    pub(super) async fn with(store: &Arc<Embedded>, settings: Settings, access: Access) -> Self {
         let any = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let (http, session) = (any().await.unwrap(), any().await.unwrap());
         let url = format!("http://{}", http.local_addr().unwrap());
@@ -45,7 +51,8 @@ impl Master {
             session,
             store: Arc::clone(store) as _,
             version: "1.2.3",
-            settings: crate::ledger::Settings::default(),
+            access,
+            settings,
         };
         start(config, &tasks).await.unwrap();
         Self { url, session: session_url, tasks }
@@ -59,6 +66,15 @@ impl Master {
         let response = client().get(format!("{}{path}", self.url)).send().await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
         response.json().await.unwrap()
+    }
+
+    /// A call of the operator API in JSON; the status and the answer.
+    pub(super) async fn ask(&self, call: Value) -> (u16, Value) {
+        let response =
+            client().post(format!("{}/api/v1", self.url)).json(&call).send().await.unwrap();
+        let status = response.status().as_u16();
+        let text = response.text().await.unwrap();
+        (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
     /// Reads until the answer is as wanted.

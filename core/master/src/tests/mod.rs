@@ -1,6 +1,10 @@
 //! The whole master over real HTTP and a real session, with a scheduler and an
 //! agent made by hand.
 
+mod access;
 mod api;
+mod doors;
+mod events;
 mod fakes;
 mod state;
+mod statuses;

@@ -78,6 +78,7 @@ pub(super) async fn start(
         store: Arc::clone(&store),
         version: VERSION,
         settings: karman_master::ledger::Settings::default(),
+        access: karman_master::access::Access::default(),
     };
     karman_master::start(config, &groups.master).await?;
     let tasks = &groups.others;

@@ -9,6 +9,8 @@ use crate::ledger::{Agent, Presence, View};
 
 /// What every endpoint says of an agent.
 pub(in crate::http) fn slave(agent: &Agent) -> Map<String, Value> {
+    let capabilities: Vec<&str> =
+        agent.capabilities.iter().map(|it| it.r#type().as_str_name()).collect();
     let value = json!({
         "id": agent.id.as_str(),
         "hostname": agent.info.hostname,
@@ -21,14 +23,19 @@ pub(in crate::http) fn slave(agent: &Agent) -> Map<String, Value> {
         "offered_resources": short(&agent.offered),
         "reserved_resources": reserved(&agent.total),
         "unreserved_resources": short(&agent.total.unreserved()),
-        "active": agent.is_registered(),
-        "deactivated": false,
+        "active": agent.is_active(),
+        "deactivated": agent.standing.deactivated,
         "version": agent.version,
-        "capabilities": ["MULTI_ROLE", "RESERVATION_REFINEMENT"],
+        "capabilities": capabilities,
     });
     let Value::Object(mut fields) = value else { return Map::new() };
     if let Some(reregistered) = agent.reregistered {
         fields.insert("reregistered_time".to_owned(), json!(reregistered.as_secs_f64()));
+    }
+    if let Some(drain) = agent.standing.drain {
+        fields.insert("drain_info".to_owned(), json!(drain.to_wire()));
+        let since = drain.since.as_ms() / 1000;
+        fields.insert("estimated_drain_start_time_seconds".to_owned(), json!(since));
     }
     if let Some(domain) = &agent.info.domain {
         fields.insert("domain".to_owned(), json!(domain));

@@ -1,7 +1,9 @@
 //! Frameworks in the old endpoints.
 
 use bytes::Bytes;
+use karman_api::convert;
 use karman_api::mesos::v1;
+use karman_model::resource::Resources;
 use serde_json::{Map, Value, json};
 
 use super::resources::short;
@@ -104,10 +106,17 @@ fn executors(framework: &Framework) -> Value {
                 "name": executor.name.as_deref().unwrap_or_default(),
                 "framework_id": framework.id.as_str(),
                 "command": executor.command,
+                "resources": short(&resources_of(&executor)),
+                "labels": executor.labels.as_ref().map(|it| &*it.labels).unwrap_or_default(),
+                "type": executor.r#type().as_str_name(),
                 "slave_id": task.agent.as_str(),
             })
         })
         .collect()
+}
+
+fn resources_of(executor: &v1::ExecutorInfo) -> Resources {
+    convert::resources_from_wire(&executor.resources).unwrap_or_default()
 }
 
 pub(in crate::http) fn frameworks(view: &View, id: Option<&str>) -> Value {

@@ -6,19 +6,23 @@ use serde_json::{Map, Value, json};
 
 #[cfg(test)]
 use super::{agents, frameworks};
-use crate::ledger::{Presence, Settings, View};
+use crate::ledger::{Presence, View};
 
 pub(in crate::http) fn version(version: &str) -> Value {
     json!({ "version": version, "build_date": "", "build_time": 0.0, "build_user": "" })
 }
 
-pub(in crate::http) fn flags(cluster: &str, settings: &Settings) -> BTreeMap<String, String> {
-    let seconds = |duration: std::time::Duration| format!("{}secs", duration.as_secs());
+pub(in crate::http) fn flags(view: &View, cluster: &str) -> BTreeMap<String, String> {
+    let settings = &view.registry.settings;
+    let seconds = |duration: std::time::Duration| format!("{}secs", duration.as_secs_f64());
+    let removal = settings.agent_removal_rate.map(|rate| rate.to_string());
     BTreeMap::from([
         ("cluster".to_owned(), cluster.to_owned()),
         ("offer_timeout".to_owned(), seconds(settings.offer_timeout)),
         ("agent_ping_timeout".to_owned(), seconds(settings.ping_interval)),
         ("max_agent_ping_timeouts".to_owned(), settings.pings_missed_max.to_string()),
+        ("agent_reregister_timeout".to_owned(), seconds(settings.agent_reregister_timeout)),
+        ("agent_removal_rate_limit".to_owned(), removal.unwrap_or_default()),
         ("role_sorter".to_owned(), "drf".to_owned()),
         ("framework_sorter".to_owned(), "drf".to_owned()),
     ])
@@ -50,7 +54,7 @@ pub(in crate::http) fn outline(view: &View, cluster: &str, version: &str) -> Map
         "leader": pid,
         "leader_info": { "id": master.id, "pid": pid, "port": master.port, "hostname": hostname },
         "cluster": cluster,
-        "flags": flags(cluster, &view.registry.settings),
+        "flags": flags(view, cluster),
         "orphan_tasks": [],
         "unregistered_frameworks": [],
     });

@@ -4,6 +4,7 @@ pub(super) mod agents;
 pub(super) mod frameworks;
 pub(super) mod master;
 mod quick;
+pub(super) mod registry;
 pub(super) mod resources;
 pub(super) mod roles;
 pub(super) mod stream;

@@ -1,10 +1,9 @@
 //! Tasks in the old endpoints.
 
-use std::collections::BTreeMap;
-
 use karman_api::mesos::v1;
 use serde_json::{Map, Value, json};
 
+use super::super::query::Query;
 use super::resources::short;
 use crate::ledger::{Framework, Task, View};
 
@@ -83,11 +82,8 @@ pub(in crate::http) struct Wanted {
 }
 
 impl Wanted {
-    pub(in crate::http) fn from_query(query: &BTreeMap<String, String>) -> Result<Self, String> {
-        let number = |name: &str| {
-            let value = query.get(name).map(|text| text.parse::<i64>());
-            value.transpose().map_err(|_| format!("Failed to parse '{name}': must be a number"))
-        };
+    pub(in crate::http) fn from_query(query: &Query) -> Result<Self, String> {
+        let number = |name: &str| query.number::<i64>(name);
         let limit = match number("limit")? {
             None => Some(LIMIT),
             // Everything.
@@ -97,7 +93,7 @@ impl Wanted {
             ),
         };
         let offset = number("offset")?.unwrap_or_default();
-        let ascending = match query.get("order").map(String::as_str) {
+        let ascending = match query.get("order") {
             Some("asc") => true,
             Some("desc") | None => false,
             Some(other) => {
@@ -109,8 +105,8 @@ impl Wanted {
             offset: usize::try_from(offset)
                 .map_err(|_| "'offset' must not be negative".to_owned())?,
             ascending,
-            framework: query.get("framework_id").cloned(),
-            task: query.get("task_id").cloned(),
+            framework: query.get("framework_id").map(str::to_owned),
+            task: query.get("task_id").map(str::to_owned),
         })
     }
 }

@@ -3,14 +3,15 @@
 use karman_api::convert::{self, Format};
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::master::response::{
-    GetAgents, GetExecutors, GetFrameworks, GetMaster, GetRoles, GetState, GetTasks, get_agents,
-    get_executors, get_frameworks,
+    GetAgents, GetExecutors, GetFrameworks, GetMaster, GetOperations, GetRoles, GetState, GetTasks,
+    get_agents, get_executors, get_frameworks,
 };
 use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
+use super::registry::weight_of;
 use super::roles::accounts;
-use crate::ledger::{Agent, Framework, Link, Presence, View};
+use crate::ledger::{Agent, Drain, Framework, Link, Presence, View};
 use crate::offers;
 
 fn time(at: Timestamp) -> v1::TimeInfo {
@@ -51,11 +52,11 @@ pub(in crate::http) fn agents(view: &View) -> GetAgents {
     all
 }
 
-fn agent(agent: &Agent) -> get_agents::Agent {
+pub(in crate::http) fn agent(agent: &Agent) -> get_agents::Agent {
     get_agents::Agent {
         agent_info: (*agent.info).clone(),
-        active: agent.is_registered(),
-        deactivated: Some(false),
+        active: agent.is_active(),
+        deactivated: Some(agent.standing.deactivated),
         version: agent.version.clone(),
         pid: Some(agent.pid()),
         registered_time: Some(time(agent.registered)),
@@ -63,10 +64,10 @@ fn agent(agent: &Agent) -> get_agents::Agent {
         total_resources: resources(&agent.total),
         allocated_resources: resources(&agent.used),
         offered_resources: resources(&agent.offered),
-        capabilities: Vec::new(),
+        capabilities: agent.capabilities.clone(),
         resource_providers: Vec::new(),
-        drain_info: None,
-        estimated_drain_start_time: None,
+        drain_info: agent.standing.drain.map(Drain::to_wire),
+        estimated_drain_start_time: agent.standing.drain.map(|drain| time(drain.since)),
     }
 }
 
@@ -79,7 +80,7 @@ pub(in crate::http) fn frameworks(view: &View) -> GetFrameworks {
     }
 }
 
-fn framework(view: &View, framework: &Framework) -> get_frameworks::Framework {
+pub(in crate::http) fn framework(view: &View, framework: &Framework) -> get_frameworks::Framework {
     let offers = framework.offers.values().filter_map(|offer| {
         let agent = view.agents.get(&offer.agent)?;
         Some(offers::to_wire(offer, framework.capabilities, agent, &[]))
@@ -93,11 +94,25 @@ fn framework(view: &View, framework: &Framework) -> get_frameworks::Framework {
         reregistered_time: framework.reregistered.map(time),
         unregistered_time: framework.unregistered.map(time),
         offers: offers.collect(),
-        inverse_offers: Vec::new(),
+        inverse_offers: inverse_offers(view, framework),
         allocated_resources: resources(&framework.used()),
         offered_resources: resources(&framework.offered()),
         offer_constraints: framework.constraints.as_deref().cloned(),
     }
+}
+
+fn inverse_offers(view: &View, framework: &Framework) -> Vec<v1::InverseOffer> {
+    let offers = view.registry.inverse.offers.values();
+    let own = offers.filter(|offer| offer.framework == framework.id);
+    own.map(|offer| v1::InverseOffer {
+        id: (&offer.id).into(),
+        url: None,
+        framework_id: (&offer.framework).into(),
+        agent_id: Some((&offer.agent).into()),
+        unavailability: offer.unavailability,
+        resources: Vec::new(),
+    })
+    .collect()
 }
 
 pub(in crate::http) fn executors(view: &View) -> GetExecutors {
@@ -109,6 +124,11 @@ pub(in crate::http) fn executors(view: &View) -> GetExecutors {
         })
     };
     GetExecutors { executors: tasks.filter_map(executor).collect(), ..GetExecutors::default() }
+}
+
+/// Operations are over when their call is answered: none is kept.
+pub(in crate::http) fn operations(_view: &View) -> GetOperations {
+    GetOperations::default()
 }
 
 pub(in crate::http) fn tasks(view: &View) -> GetTasks {
@@ -125,8 +145,8 @@ pub(in crate::http) fn tasks(view: &View) -> GetTasks {
 
 pub(in crate::http) fn roles(view: &View) -> GetRoles {
     let role = |(name, account): (std::sync::Arc<str>, super::roles::Account)| v1::Role {
+        weight: weight_of(view, &name),
         name: name.to_string(),
-        weight: 1.0,
         frameworks: account.frameworks.into_iter().map(|value| v1::FrameworkId { value }).collect(),
         resources: resources(&(&account.allocated + &account.offered)),
     };

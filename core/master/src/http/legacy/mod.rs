@@ -1,14 +1,19 @@
 //! The read endpoints that are older than the v1 APIs. All of them read a
 //! snapshot and disturb nobody.
 
-use std::collections::BTreeMap;
+pub(super) mod forms;
+pub(super) mod maintenance;
+pub(super) mod quota;
+pub(super) mod weights;
+
 use std::sync::Arc;
 
 use axum::http::header::LOCATION;
-use axum::http::{HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
 use serde_json::{Value, json};
 
+use super::query::{self, Query};
 use super::{Shared, answer, metrics, render};
 use crate::ledger::View;
 
@@ -25,30 +30,15 @@ pub(super) enum Read {
     Flags,
 }
 
-/// The decoded query, the last of each name.
-type Query = BTreeMap<String, String>;
-
-fn query_of(query: Option<&str>) -> Query {
-    let uri = format!("/?{}", query.unwrap_or_default());
-    uri.parse::<Uri>()
-        .ok()
-        .and_then(|uri| axum::extract::Query::try_from_uri(&uri).ok())
-        .map(|axum::extract::Query(query)| query)
-        .unwrap_or_default()
-}
-
-pub(super) async fn read(shared: &Shared, read: Read, query: Option<&str>) -> Response {
-    let query = query_of(query);
+pub(super) async fn read(shared: &Shared, read: Read, query: &Query) -> Response {
     let view = shared.view();
     let (cluster, version) = (shared.cluster_name.clone(), shared.version);
     let wanted = query.clone();
     let rendered = match read {
-        Read::State => return whole_state(shared, query.get("jsonp").map(String::as_str)).await,
+        Read::State => return whole_state(shared, query.get("jsonp")).await,
         Read::Health => return answer::empty(StatusCode::OK),
         Read::Version => Ok(render::master::version(version)),
-        Read::Flags => {
-            Ok(json!({ "flags": render::master::flags(&cluster, &view.registry.settings) }))
-        }
+        Read::Flags => Ok(json!({ "flags": render::master::flags(&view, &cluster) })),
         Read::StateSummary => {
             let summary = move || render::summary::summary(&view, &cluster);
             let Ok(json) = tokio::task::spawn_blocking(summary).await else {
@@ -57,7 +47,7 @@ pub(super) async fn read(shared: &Shared, read: Read, query: Option<&str>) -> Re
                     "the answer cannot be made",
                 );
             };
-            return script_or_json(json, query.get("jsonp").map(String::as_str));
+            return script_or_json(json, query.get("jsonp"));
         }
         Read::Slaves | Read::Frameworks | Read::Tasks | Read::Roles => {
             // Large ones take long enough to hold up other requests.
@@ -68,17 +58,15 @@ pub(super) async fn read(shared: &Shared, read: Read, query: Option<&str>) -> Re
         }
     };
     match rendered {
-        Ok(value) => padded(&value, query.get("jsonp").map(String::as_str)),
+        Ok(value) => padded(&value, query),
         Err(problem) => answer::text(StatusCode::BAD_REQUEST, problem),
     }
 }
 
 fn render_view(read: Read, view: &Arc<View>, query: &Query) -> Result<Value, String> {
     Ok(match read {
-        Read::Slaves => render::agents::slaves(view, query.get("slave_id").map(String::as_str)),
-        Read::Frameworks => {
-            render::frameworks::frameworks(view, query.get("framework_id").map(String::as_str))
-        }
+        Read::Slaves => render::agents::slaves(view, query.get("slave_id")),
+        Read::Frameworks => render::frameworks::frameworks(view, query.get("framework_id")),
         Read::Tasks => render::tasks::page(view, &render::tasks::Wanted::from_query(query)?),
         Read::Roles => render::roles::roles(view),
         Read::State | Read::StateSummary | Read::Version | Read::Health | Read::Flags => {
@@ -113,18 +101,23 @@ fn is_callback(name: &str) -> bool {
 }
 
 /// Old web pages read JSON as scripts.
-fn padded(value: &Value, callback: Option<&str>) -> Response {
+pub(super) fn padded(value: &Value, query: &Query) -> Response {
+    let callback = query.get("jsonp");
     match callback.filter(|name| is_callback(name)) {
         Some(_) => script_or_json(value.to_string().into(), callback),
         None => answer::json(value),
     }
 }
 
-pub(super) fn metrics(shared: &Shared, query: Option<&str>) -> Response {
-    let value = Value::Object(
-        metrics::snapshot(&shared.view()).into_iter().map(|(name, n)| (name, json!(n))).collect(),
-    );
-    padded(&value, query_of(query).get("jsonp").map(String::as_str))
+pub(super) async fn metrics(shared: &Shared, query: &Query) -> Response {
+    // Everything is at hand: there is nothing to wait for, but the value is
+    // checked.
+    if let Some(text) = query.get("timeout").filter(|text| query::duration(text).is_none()) {
+        let message = format!("Invalid timeout '{text}': expecting a duration like 10secs");
+        return answer::text(StatusCode::BAD_REQUEST, message);
+    }
+    let value = metrics::snapshot(shared).await.into_iter().map(|(name, n)| (name, json!(n)));
+    padded(&Value::Object(value.collect()), query)
 }
 
 /// To the leading master, which is this one.

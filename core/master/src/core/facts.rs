@@ -1,0 +1,69 @@
+//! What has changed, for those who tell operators of it: the newest snapshot and
+//! everything touched since they asked last.
+//!
+//! The writer only leaves it here and goes on; whoever takes it out may be as
+//! slow as he likes, and finds more at once.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::ledger::{Touched, View};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Facts(Arc<Cell>);
+
+#[derive(Debug, Default)]
+struct Cell {
+    left: Mutex<Left>,
+    news: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Left {
+    /// Nobody listens: nothing is kept.
+    listening: bool,
+    view: Option<Arc<View>>,
+    touched: Touched,
+}
+
+impl Facts {
+    pub(super) fn publish(&self, view: &Arc<View>, touched: Touched) {
+        let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
+        if !left.listening {
+            return;
+        }
+        left.view = Some(Arc::clone(view));
+        let Touched { mut tasks, mut agents, mut frameworks } = touched;
+        left.touched.tasks.append(&mut tasks);
+        left.touched.agents.append(&mut agents);
+        left.touched.frameworks.append(&mut frameworks);
+        drop(left);
+        self.0.news.notify_one();
+    }
+
+    /// From now on, what changes is kept.
+    pub(crate) fn listen(&self) {
+        self.0.left.lock().unwrap_or_else(PoisonError::into_inner).listening = true;
+    }
+
+    pub(crate) fn stop_listening(&self) {
+        *self.0.left.lock().unwrap_or_else(PoisonError::into_inner) = Left::default();
+    }
+
+    /// What has changed since the last time; waits until something has.
+    pub(crate) async fn next(&self) -> (Arc<View>, Touched) {
+        loop {
+            if let Some(facts) = self.take() {
+                return facts;
+            }
+            self.0.news.notified().await;
+        }
+    }
+
+    fn take(&self) -> Option<(Arc<View>, Touched)> {
+        let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
+        let view = left.view.take()?;
+        Some((view, std::mem::take(&mut left.touched)))
+    }
+}
