@@ -15,7 +15,7 @@ use crate::Role;
 use crate::dims::Dims;
 
 pub(crate) use order::Order;
-use order::{Place, Rank};
+use order::Place;
 pub(crate) use quota::{Bounds, Room};
 
 /// Above all roles.
@@ -56,7 +56,7 @@ pub(crate) struct Node {
     reserved: Dims,
     /// Children that want offers, in order; `own_key` and `key` are the places of
     /// its own frameworks in here and of itself in its parent's.
-    order: Vec<Rank>,
+    order: Vec<u32>,
     own_key: Option<Key>,
     key: Option<Key>,
     /// Clients in the role itself that want offers, in order.

@@ -11,7 +11,7 @@ use std::ops::ControlFlow;
 
 use karman_model::id::FrameworkId;
 
-use super::{Key, Node, ROOT, Role, Roles, WEIGHT_ONE};
+use super::{Key, Node, ROOT, Roles, WEIGHT_ONE};
 use crate::client::Client;
 use crate::dims::Dims;
 
@@ -33,15 +33,8 @@ pub(crate) struct Place {
     name: FrameworkId,
 }
 
-/// A role's place among its siblings, or that of the frameworks in the parent
-/// itself.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Rank {
-    key: Key,
-    name: Role,
-    /// `None`: the frameworks in the role itself.
-    child: Option<u32>,
-}
+/// In the order of a role, the frameworks in the role itself.
+const OWN: u32 = u32::MAX;
 
 impl Order {
     pub(crate) fn touch(&mut self, client: u32, role: u32) {
@@ -88,19 +81,6 @@ impl Node {
         };
         let key = (weighted(share, self.weight), self.all.grants);
         (!self.order.is_empty()).then_some(key)
-    }
-
-    /// Takes a place out and puts it in where it belongs now.
-    fn reorder(&mut self, old: Option<Key>, new: Option<Key>, name: &Role, child: Option<u32>) {
-        let rank = |key| Rank { key, name: Role::clone(name), child };
-        if let Some(at) = old.and_then(|key| self.order.binary_search(&rank(key)).ok()) {
-            self.order.remove(at);
-        }
-        if let Some(new) = new.map(rank)
-            && let Err(at) = self.order.binary_search(&new)
-        {
-            self.order.insert(at, new);
-        }
     }
 }
 
@@ -232,38 +212,61 @@ impl Roles {
     /// The place of the role's own frameworks among its children, and its own
     /// place among its siblings.
     fn move_role(&mut self, role: u32, total: &Dims) {
-        let Some(node) = self.nodes.get_mut(role as usize) else { return };
-        let name = Role::clone(&node.name);
+        let Some(node) = self.nodes.get(role as usize) else { return };
         let own = node.own_key_now(total);
-        if own != node.own_key {
-            node.reorder(node.own_key, own, &name, None);
-            node.own_key = own;
+        self.reorder(role, OWN, own);
+        let node = self.node(role);
+        if let Some(parent) = node.parent {
+            self.reorder(parent, role, node.key_now(total, own));
         }
-        let (old, new, parent) = (node.key, node.key_now(total, own), node.parent);
-        if new != old {
-            node.key = new;
-            if let Some(parent) = parent {
-                self.node_mut(parent).reorder(old, new, &name, Some(role));
-            }
+    }
+
+    /// Puts a child of the role, or its own frameworks, where it belongs now.
+    fn reorder(&mut self, role: u32, slot: u32, new: Option<Key>) {
+        let old = self.slot(role, slot).0;
+        if old == new {
+            return;
         }
+        if old.is_some() {
+            let at = self.slot_position(role, slot);
+            self.node_mut(role).order.remove(at);
+        }
+        if slot == OWN {
+            self.node_mut(role).own_key = new;
+        } else {
+            self.node_mut(slot).key = new;
+        }
+        if new.is_some() {
+            let at = self.slot_position(role, slot);
+            self.node_mut(role).order.insert(at, slot);
+        }
+    }
+
+    fn slot(&self, role: u32, slot: u32) -> (Option<Key>, &str) {
+        if slot == OWN {
+            let node = self.node(role);
+            (node.own_key, &node.name)
+        } else {
+            let node = self.node(slot);
+            (node.key, &node.name)
+        }
+    }
+
+    fn slot_position(&self, role: u32, slot: u32) -> usize {
+        let wanted = self.slot(role, slot);
+        self.node(role).order.partition_point(|other| self.slot(role, *other) < wanted)
     }
 
     /// Takes a role that nobody is in out of the order, and those above it that
     /// have nobody else.
     pub(super) fn vanish(&mut self, role: u32) {
-        let node = self.node_mut(role);
-        let (name, own) = (Role::clone(&node.name), node.own_key.take());
-        node.reorder(own, None, &name, None);
-        if !node.order.is_empty() {
-            return;
-        }
-        let (key, parent) = (node.key.take(), node.parent);
-        if let (Some(_), Some(parent)) = (key, parent) {
-            let above = self.node_mut(parent);
-            above.reorder(key, None, &name, Some(role));
-            if above.order.is_empty() && parent != ROOT && above.members.is_empty() {
-                self.vanish(parent);
-            }
+        self.reorder(role, OWN, None);
+        let node = self.node(role);
+        let Some(parent) = node.parent.filter(|_| node.order.is_empty()) else { return };
+        self.reorder(parent, role, None);
+        let above = self.node(parent);
+        if above.order.is_empty() && parent != ROOT && above.members.is_empty() {
+            self.vanish(parent);
         }
     }
 
@@ -280,10 +283,11 @@ impl Roles {
         visit: &mut impl FnMut(u32) -> ControlFlow<()>,
     ) -> ControlFlow<()> {
         let node = self.node(role);
-        for rank in &node.order {
-            match rank.child {
-                Some(child) => self.walk_below(child, visit)?,
-                None => node.members.iter().try_for_each(|client| visit(*client))?,
+        for slot in &node.order {
+            if *slot == OWN {
+                node.members.iter().try_for_each(|client| visit(*client))?;
+            } else {
+                self.walk_below(*slot, visit)?;
             }
         }
         ControlFlow::Continue(())
