@@ -53,7 +53,7 @@ impl fmt::Display for FaultDomain {
 }
 
 impl FaultDomain {
-    pub(crate) fn to_wire(&self) -> DomainInfo {
+    pub fn to_wire(&self) -> DomainInfo {
         let Self { region, zone } = self.clone();
         let (region, zone) = (RegionInfo { name: region }, ZoneInfo { name: zone });
         DomainInfo { fault_domain: Some(Wire { region, zone }) }

@@ -78,7 +78,7 @@ pub async fn start(config: Config, tasks: &karman_rt::Tasks) -> Result<(), Start
 
     let now = Timestamp(now_ms());
     let id = uuid::Uuid::new_v4().to_string();
-    let info = master_info(&id, address, &hostname, version);
+    let info = master_info(&id, address, &hostname, version, settings.domain.clone());
     let identity = Identity { id: id.into(), info, started: now };
     let throttle = http::Throttle::new(Limits::new(&settings.rate_limits));
     let mut ledger = Ledger::with_settings(identity, settings);
@@ -109,7 +109,13 @@ pub async fn start(config: Config, tasks: &karman_rt::Tasks) -> Result<(), Start
     Ok(())
 }
 
-fn master_info(id: &str, address: SocketAddr, hostname: &str, version: &str) -> v1::MasterInfo {
+fn master_info(
+    id: &str,
+    address: SocketAddr,
+    hostname: &str,
+    version: &str,
+    domain: Option<v1::DomainInfo>,
+) -> v1::MasterInfo {
     use v1::master_info::{Capability, capability::Type};
     // The bytes of the address in network order, read as a native number.
     let ip = match address.ip() {
@@ -128,8 +134,10 @@ fn master_info(id: &str, address: SocketAddr, hostname: &str, version: &str) -> 
             ip: Some(address.ip().to_string()),
             port: address.port().into(),
         }),
-        domain: None,
-        capabilities: vec![Capability { r#type: Some(Type::AgentUpdate.into()) }],
+        domain,
+        capabilities: [Type::AgentUpdate, Type::AgentDraining, Type::QuotaV2]
+            .map(|it| Capability { r#type: Some(it.into()) })
+            .to_vec(),
     }
 }
 

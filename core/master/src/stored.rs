@@ -253,3 +253,6 @@ fn framework_object(framework: StoredFramework) -> FrameworkObject {
 fn encode<T: Serialize>(object: &T) -> Bytes {
     serde_json::to_vec(object).expect("stored objects always have a JSON form").into()
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,8 @@
 //! The configuration file and the command line, made into one [`Settings`].
 //! Every mistake of both is reported at once; the command line wins.
 
+mod master;
+
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -25,6 +27,7 @@ pub struct Settings {
     pub attributes: Vec<String>,
     pub fault_domains: Vec<FaultDomain>,
     pub ports: Ports,
+    pub master: karman_master::ledger::Settings,
     pub dns_domain: String,
     /// Where names of other domains are asked for; `None` is what the machine uses.
     pub dns_upstreams: Option<Vec<SocketAddr>>,
@@ -73,6 +76,7 @@ const SHAPE: Shape = Shape::Map(&[
             ("dns_http", Shape::Number),
         ]),
     ),
+    ("master", master::SHAPE),
     ("dns", Shape::Map(&[("domain", Shape::Text), ("upstreams", Shape::List)])),
     (
         "auth",
@@ -130,6 +134,7 @@ fn read(file: &mut Reader<'_>, args: &args::Up) -> Settings {
     let attributes = given(file, "attributes", &args.attributes);
     let domains = given(file, "fault_domains", &args.fault_domain);
     per_agent(file, agents, &resources, &attributes, &domains);
+    let fault_domains = fault_domains(file, &domains);
     Settings {
         data_dir: args.data_dir.clone().or_else(|| file.text("data_dir").map(PathBuf::from)),
         ephemeral,
@@ -141,7 +146,8 @@ fn read(file: &mut Reader<'_>, args: &args::Up) -> Settings {
         agents,
         resources,
         attributes,
-        fault_domains: fault_domains(file, &domains),
+        master: master::read(file, &fault_domains),
+        fault_domains,
         ports,
         dns_domain: file.text("dns.domain").unwrap_or_else(|| "mesos".to_owned()),
         dns_upstreams: upstreams(file),

@@ -102,6 +102,37 @@ fn the_example_file_is_valid_and_states_the_defaults() {
 }
 
 #[test]
+fn the_master_is_told_how_to_behave() {
+    let text = "master: {offer_timeout_secs: 7, agent_pings_missed: 20, agent_removal_rate: 100/1mins, \
+        fault_domain: eu/a, rate_limits: ['marathon=100/2secs', '*=1/1secs']}";
+    let master = settings(text, &args::Up::default()).master;
+    assert_eq!(master.offer_timeout.as_secs(), 7);
+    assert_eq!(master.silence_max().as_secs(), 300);
+    assert_eq!(master.agent_removal_rate.map(|it| it.to_string()), Some("100/60secs".into()));
+    assert_eq!(master.domain.unwrap().fault_domain.unwrap().zone.name, "a");
+    assert_eq!(master.rate_limits.of(Some("marathon")).per_second, Some(50.0));
+    assert_eq!(master.rate_limits.of(None).per_second, Some(1.0));
+    let default = settings("fault_domains: [us/b]", &args::Up::default()).master;
+    assert_eq!(default.domain.unwrap().fault_domain.unwrap().region.name, "us");
+    let example = include_str!("../../../../config/karman.yaml");
+    assert_eq!(
+        settings(example, &args::Up::default()).master,
+        karman_master::ledger::Settings::default()
+    );
+    mistakes(
+        "master: {offer_timeout_secs: 0, agent_removal_rate: fast, fault_domain: eu, rate_limits: [x, a=b]}",
+        &args::Up::default(),
+        &[
+            "master.offer_timeout_secs: must be a whole number from 1 to 86400",
+            "master.agent_removal_rate: 'fast' is not a rate like 100/1mins: a number above zero, a slash, a duration",
+            "master.fault_domain: 'eu' is no fault domain; write it as region/zone, for example europe/a",
+            "master.rate_limits: 'x' is not written like principal=100/1secs",
+            "master.rate_limits: 'b' is not a rate like 100/1mins: a number above zero, a slash, a duration",
+        ],
+    );
+}
+
+#[test]
 fn a_local_login_has_one_password() {
     let auth = |text: &str| settings(text, &args::Up::default()).auth;
     let Auth::Local(Superuser { uid, password: Password::Plain(password) }) =

@@ -77,7 +77,7 @@ pub(super) async fn start(
         session,
         store: Arc::clone(&store),
         version: VERSION,
-        settings: karman_master::ledger::Settings::default(),
+        settings: settings.master.clone(),
         access: karman_master::access::Access::default(),
     };
     karman_master::start(config, &groups.master).await?;

@@ -21,24 +21,17 @@ pub(super) enum Refusal {
     #[error("its machine is down for maintenance; the operator must end that first")]
     Down,
     #[error(
-        "it says a fault domain and the master has none: set the domain of the master or take that of the agent away"
-    )]
-    Domain,
-    #[error(
         "{what} was {old} and is {new}: an agent with tasks or reservations may only gain resources and attributes; end its tasks first, or let it come back as it was"
     )]
     Changed { what: String, old: String, new: String },
 }
 
 impl Ledger {
-    /// The rules about where an agent stands.
+    /// Whether agents may come from there. A master that does not say where it
+    /// stands takes agents of every region for near.
     pub(super) fn check_place(&self, info: &v1::AgentInfo, ip: IpAddr) -> Result<(), Refusal> {
         if self.registry.maintenance.is_down(&info.hostname, ip) {
             return Err(Refusal::Down);
-        }
-        let says_domain = info.domain.as_ref().is_some_and(|it| it.fault_domain.is_some());
-        if says_domain && self.registry.settings.domain.is_none() {
-            return Err(Refusal::Domain);
         }
         Ok(())
     }

@@ -1,10 +1,10 @@
 use karman_api::session;
 use karman_api::session::master_message::Body;
 use karman_model::resource::Resources;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::super::tests::world::{World, has, register};
-use super::super::{Event, SessionId, Settings};
+use super::super::{Event, SessionId};
 use super::*;
 
 fn info(resources: &str, attributes: &str) -> v1::AgentInfo {
@@ -79,24 +79,6 @@ fn what_an_empty_agent_was_does_not_bind_it() {
     let session = world.register(smaller(vec![has(&framework, "a1", "t1", "TASK_FINISHED")]));
     assert_eq!(rejection(&mut world, session), None);
     assert_eq!(world.ledger.agents["a1"].total.to_string(), "cpus:2;mem:500");
-}
-
-fn domain(region: &str) -> v1::DomainInfo {
-    let domain: Value =
-        json!({"fault_domain": {"region": {"name": region}, "zone": {"name": "z"}}});
-    serde_json::from_value(domain).unwrap()
-}
-
-#[test]
-fn a_domain_says_nothing_to_a_master_without_one() {
-    for (master, is_let_in) in [(None, false), (Some(domain("here")), true)] {
-        let settings = Settings { domain: master, ..Settings::default() };
-        let mut world = World::with("m1", karman_model::time::Timestamp(1), settings);
-        let mut register = register(None, "host", vec![], vec![]);
-        register.agent.as_mut().unwrap().domain = Some(domain("there"));
-        let session = world.register(register);
-        assert_eq!(rejection(&mut world, session).is_none(), is_let_in);
-    }
 }
 
 #[test]

@@ -14,17 +14,54 @@ use super::world::{World, has};
 enum Step {
     Subscribe(usize),
     HangUp(usize),
-    Accept { framework: usize, cpus: u32 },
+    Accept {
+        framework: usize,
+        cpus: u32,
+    },
     Decline(usize),
     Revive(usize),
     Suppress(usize),
-    Kill { framework: usize, task: prop::sample::Index },
+    Kill {
+        framework: usize,
+        task: prop::sample::Index,
+    },
     Teardown(usize),
-    AgentUp { agent: usize, forgets: bool },
+    AgentUp {
+        agent: usize,
+        forgets: bool,
+    },
     AgentDown(usize),
-    Status { task: prop::sample::Index, terminal: bool },
+    Status {
+        task: prop::sample::Index,
+        terminal: bool,
+    },
     Acknowledge(prop::sample::Index),
     Wait(u64),
+    Drain {
+        agent: usize,
+        mark_gone: bool,
+    },
+    Deactivate(usize),
+    Reactivate(usize),
+    MarkGone(usize),
+    Schedule(bool),
+    StartMaintenance,
+    StopMaintenance,
+    AnswerInverseOffers {
+        framework: usize,
+        accepts: bool,
+    },
+    Quota {
+        role: usize,
+        guarantee: u32,
+        limit: u32,
+    },
+    Weight {
+        role: usize,
+        weight: u32,
+    },
+    /// The master dies; the next one has what was stored.
+    Restart,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -43,6 +80,22 @@ fn step() -> impl Strategy<Value = Step> {
         5 => (index(), any::<bool>()).prop_map(|(task, terminal)| Step::Status { task, terminal }),
         4 => index().prop_map(Step::Acknowledge),
         2 => (1u64..130_000).prop_map(Step::Wait),
+        1 => (0usize..2, prop::bool::weighted(0.2))
+            .prop_map(|(agent, mark_gone)| Step::Drain { agent, mark_gone }),
+        1 => (0usize..2).prop_map(Step::Deactivate),
+        2 => (0usize..2).prop_map(Step::Reactivate),
+        1 => prop_oneof![
+            1 => (0usize..2).prop_map(Step::MarkGone),
+            6 => any::<bool>().prop_map(Step::Schedule),
+            1 => Just(Step::StartMaintenance),
+            3 => Just(Step::StopMaintenance),
+        ],
+        2 => (0usize..3, any::<bool>())
+            .prop_map(|(framework, accepts)| Step::AnswerInverseOffers { framework, accepts }),
+        1 => (0usize..2, 0u32..3, 0u32..5)
+            .prop_map(|(role, guarantee, limit)| Step::Quota { role, guarantee, limit }),
+        1 => (0usize..2, 1u32..9).prop_map(|(role, weight)| Step::Weight { role, weight }),
+        1 => Just(Step::Restart),
     ]
 }
 
@@ -111,7 +164,79 @@ impl Play {
                 }
             }
             Step::Wait(ms) => self.world.wait(ms),
+            Step::Restart => self.restart(),
+            Step::AnswerInverseOffers { framework, accepts } => self.answer(framework, accepts),
+            command => {
+                // May be refused; then nothing has changed, which is checked too.
+                let _refused = self.command_of(&command).map(|it| self.world.command(it));
+            }
         }
+    }
+
+    /// The steps that operators take.
+    fn command_of(&self, step: &Step) -> Option<Command> {
+        let host = || v1::MachineId { hostname: Some("host".into()), ip: None };
+        let scalar = |value: u32| json!({"cpus": {"value": value}});
+        Some(match step.clone() {
+            Step::Drain { agent, mark_gone } => {
+                Command::Drain { agent: agent_id(agent).into(), max_grace: None, mark_gone }
+            }
+            Step::Deactivate(agent) => Command::Deactivate { agent: agent_id(agent).into() },
+            Step::Reactivate(agent) => Command::Reactivate { agent: agent_id(agent).into() },
+            Step::MarkGone(agent) => Command::MarkGone { agent: agent_id(agent).into() },
+            Step::Schedule(is_planned) => {
+                let window = json!({"machine_ids": [host()],
+                    "unavailability": {"start": {"nanoseconds": self.world.now.as_nanos()}}});
+                let windows = if is_planned { vec![window] } else { vec![] };
+                let schedule = serde_json::from_value(json!({"windows": windows})).unwrap();
+                Command::UpdateSchedule { schedule }
+            }
+            Step::StartMaintenance => Command::StartMaintenance { machines: vec![host()] },
+            Step::StopMaintenance => Command::StopMaintenance { machines: vec![host()] },
+            Step::Quota { role, guarantee, limit } => {
+                let config = json!({"role": format!("r{role}"), "guarantees": scalar(guarantee),
+                    "limits": if limit > 0 { scalar(limit) } else { json!({}) }});
+                let configs = vec![serde_json::from_value(config).unwrap()];
+                Command::UpdateQuota { force: guarantee == 1, configs }
+            }
+            Step::Weight { role, weight } => Command::UpdateWeights {
+                weights: vec![v1::WeightInfo {
+                    weight: f64::from(weight),
+                    role: Some(format!("r{role}")),
+                }],
+            },
+            _other => return None,
+        })
+    }
+
+    fn answer(&mut self, framework: usize, accepts: bool) {
+        let Some((id, _)) = self.stream(framework) else { return };
+        let inverse = &self.world.ledger.registry.inverse;
+        let asked = inverse.offers.values().filter(|offer| offer.framework == id);
+        let ids: Vec<_> = asked.map(|offer| json!({"value": offer.id.to_string()})).collect();
+        let body = json!({"inverse_offer_ids": ids});
+        let call = if accepts {
+            json!({"type": "ACCEPT_INVERSE_OFFERS", "accept_inverse_offers": body})
+        } else {
+            json!({"type": "DECLINE_INVERSE_OFFERS", "decline_inverse_offers": body})
+        };
+        self.world.call(&id, call);
+    }
+
+    /// Nothing that was said is forgotten.
+    fn restart(&mut self) {
+        let next = self.world.restart();
+        let (old, new) = (&self.world.ledger, &next.ledger);
+        assert_eq!(old.registry.weights, new.registry.weights);
+        assert_eq!(old.registry.quotas, new.registry.quotas);
+        assert_eq!(old.registry.maintenance, new.registry.maintenance);
+        assert_eq!(old.registry.gone, new.registry.gone);
+        assert!(old.agents.keys().eq(new.agents.keys()), "agents are known again");
+        for (id, agent) in &old.agents {
+            assert_eq!(agent.standing, new.agents[id].standing, "{id}");
+        }
+        self.sessions.clear();
+        self.world = World { sessions_made: self.world.sessions_made, ..next };
     }
 
     fn pick(&self, index: &prop::sample::Index) -> Option<String> {

@@ -23,7 +23,7 @@ pub(in crate::ledger) struct World {
     pub(in crate::ledger) saved: Vec<Key>,
     /// What is durable.
     pub(in crate::ledger) store: BTreeMap<String, bytes::Bytes>,
-    sessions_made: u64,
+    pub(in crate::ledger) sessions_made: u64,
 }
 
 impl World {
