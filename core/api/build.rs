@@ -5,6 +5,9 @@
 //! of Mesos (snake_case names, 64-bit integers as numbers, enums by name, bytes
 //! in base64, explicit defaults written out, unknown fields ignored).
 
+#[path = "build/shapes.rs"]
+mod shapes;
+
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::{env, fs};
@@ -29,6 +32,8 @@ type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
     println!("cargo::rerun-if-changed=proto");
+    println!("cargo::rerun-if-changed=build");
+    println!("cargo::rerun-if-changed=build.rs");
     let descriptors = protox::compile(FILES, ["proto"])?;
     let out = PathBuf::from(env::var("OUT_DIR")?);
 
@@ -44,6 +49,7 @@ fn main() -> Result<(), Failure> {
     let mut support = Support::default();
     support.annotate(&mut config, &descriptors);
     fs::write(out.join("json_support.rs"), support.code)?;
+    fs::write(out.join("shapes.rs"), shapes::render(&descriptors))?;
 
     tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
     for file in ["mesos.v1.rs", "mesos.v1.scheduler.rs"] {
@@ -116,6 +122,13 @@ impl Support {
             if field.oneof_index.is_none() {
                 let attribute = self.field(&path, message, field);
                 config.field_attribute(format!("{path}.{}", field.name()), attribute);
+            } else if field.r#type() == Type::Enum {
+                let oneof = message
+                    .oneof_decl
+                    .get(usize::try_from(field.oneof_index()).unwrap_or_default());
+                let oneof = oneof.map(|oneof| oneof.name()).unwrap_or_default();
+                let attribute = enum_variant(&rust_type(field.type_name()));
+                config.field_attribute(format!("{path}.{oneof}.{}", field.name()), attribute);
             }
         }
     }
@@ -150,10 +163,15 @@ impl Support {
                         if value.ends_with(".Value.Scalar") { "scalar_map" } else { "map" };
                     parts.push(format!("deserialize_with = \"crate::json::{reader}\""));
                 } else {
-                    parts.push("skip_serializing_if = \"Vec::is_empty\"".into());
+                    if field.r#type() != Type::Enum {
+                        parts.push("skip_serializing_if = \"Vec::is_empty\"".into());
+                    }
                     match field.r#type() {
                         Type::Enum => {
                             let ty = rust_type(field.type_name());
+                            parts.push(format!(
+                                "skip_serializing_if = \"crate::json::enumeration::are_unset::<{ty}>\""
+                            ));
                             parts.push(format!("serialize_with = \"crate::json::enumeration::write_all::<{ty}, _>\""));
                             parts.push(format!(
                                 "deserialize_with = \"crate::json::enumeration::all::<{ty}, _>\""
@@ -201,7 +219,9 @@ impl Support {
                     self.default_enum(field, &ty);
                 }
                 None => {
-                    parts.push("skip_serializing_if = \"Option::is_none\"".into());
+                    parts.push(format!(
+                        "skip_serializing_if = \"crate::json::enumeration::is_unset::<{ty}>\""
+                    ));
                     parts.push(format!(
                         "serialize_with = \"crate::json::enumeration::write_optional::<{ty}, _>\""
                     ));
@@ -278,6 +298,14 @@ impl Support {
              fn from_name(name: &str) -> Option<Self> {{ Self::from_str_name(name) }}\n}}\n"
         );
     }
+}
+
+/// An enum that is one of a oneof: a name, like all others.
+fn enum_variant(ty: &str) -> String {
+    format!(
+        "#[serde(serialize_with = \"crate::json::enumeration::write::<{ty}, _>\", \
+         deserialize_with = \"crate::json::enumeration::required::<{ty}, _>\")]"
+    )
 }
 
 /// The module of `crate::json` that reads this type; `None` where serde's own

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 use crate::mesos::v1::{agent, master, scheduler};
+use crate::{budget, shape};
 
 /// The encoding of a body or of the records of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub enum Error {
     Json(#[from] serde_json::Error),
     #[error("failed to parse the body as protobuf: {0}")]
     Protobuf(#[from] prost::DecodeError),
+    #[error("failed to parse the body as protobuf: {0}")]
+    Shape(#[from] shape::Error),
 }
 
 impl Codec {
@@ -63,7 +66,7 @@ impl Codec {
     pub fn decode<T: Wire>(self, body: &[u8]) -> Result<T, Error> {
         match self {
             Self::Json => Ok(T::from_json(body)?),
-            Self::Protobuf => Ok(T::from_protobuf(body)?),
+            Self::Protobuf => T::from_protobuf(body),
         }
     }
 }
@@ -76,11 +79,11 @@ pub trait Wire: Sized {
     fn to_json(&self) -> Bytes;
     fn to_protobuf(&self) -> Bytes;
     fn from_json(body: &[u8]) -> Result<Self, serde_json::Error>;
-    fn from_protobuf(body: &[u8]) -> Result<Self, prost::DecodeError>;
+    fn from_protobuf(body: &[u8]) -> Result<Self, Error>;
 }
 
 macro_rules! wire {
-    ($($message:ty),* $(,)?) => {$(
+    ($($message:ty: $shape:ident),* $(,)?) => {$(
         impl Wire for $message {
             fn to_json(&self) -> Bytes {
                 // Wire types hold strings, numbers, lists and maps with string keys.
@@ -92,24 +95,25 @@ macro_rules! wire {
             }
 
             fn from_json(body: &[u8]) -> Result<Self, serde_json::Error> {
-                serde_json::from_slice(body)
+                budget::limited(|| serde_json::from_slice(body))
             }
 
-            fn from_protobuf(body: &[u8]) -> Result<Self, prost::DecodeError> {
-                Self::decode(body)
+            fn from_protobuf(body: &[u8]) -> Result<Self, Error> {
+                shape::check(body, shape::$shape)?;
+                Ok(Self::decode(body)?)
             }
         }
     )*};
 }
 
 wire!(
-    scheduler::Call,
-    scheduler::Event,
-    master::Call,
-    master::Event,
-    master::Response,
-    agent::Call,
-    agent::Response,
+    scheduler::Call: MESOS_V1_SCHEDULER_CALL,
+    scheduler::Event: MESOS_V1_SCHEDULER_EVENT,
+    master::Call: MESOS_V1_MASTER_CALL,
+    master::Event: MESOS_V1_MASTER_EVENT,
+    master::Response: MESOS_V1_MASTER_RESPONSE,
+    agent::Call: MESOS_V1_AGENT_CALL,
+    agent::Response: MESOS_V1_AGENT_RESPONSE,
 );
 
 #[cfg(test)]

@@ -10,9 +10,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{self, Deserialize, Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::{
+    self, Deserialize, Deserializer, Error as _, IntoDeserializer as _, SeqAccess, Visitor,
+};
 use serde::{Serialize, Serializer};
 
+use crate::budget;
 use crate::proto::google::protobuf::Duration;
 use crate::proto::mesos::v1::value::Scalar;
 
@@ -41,8 +44,21 @@ pub(crate) trait DefaultName: ProtoEnum {
 pub(crate) mod enumeration {
     use super::{DefaultName, Deserialize, Deserializer, ProtoEnum, Serialize, Serializer, de};
 
+    fn known<E: ProtoEnum>(number: i32) -> Option<&'static str> {
+        E::try_from(number).ok().map(E::name_of)
+    }
+
     fn name<E: ProtoEnum>(number: i32) -> &'static str {
-        E::try_from(number).map_or("UNKNOWN", E::name_of)
+        known::<E>(number).unwrap_or("UNKNOWN")
+    }
+
+    /// A number that is not known counts as unset.
+    pub(crate) fn is_unset<E: ProtoEnum>(value: &Option<i32>) -> bool {
+        value.and_then(known::<E>).is_none()
+    }
+
+    pub(crate) fn are_unset<E: ProtoEnum>(values: &[i32]) -> bool {
+        values.iter().all(|value| known::<E>(*value).is_none())
     }
 
     pub(crate) fn write<E: ProtoEnum, S: Serializer>(
@@ -56,21 +72,21 @@ pub(crate) mod enumeration {
         value: &Option<i32>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        value.map(name::<E>).serialize(to)
+        value.and_then(known::<E>).serialize(to)
     }
 
     pub(crate) fn write_or_default<E: DefaultName, S: Serializer>(
         value: &Option<i32>,
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        to.serialize_str(value.map_or(E::DEFAULT_NAME, name::<E>))
+        to.serialize_str(value.and_then(known::<E>).unwrap_or(E::DEFAULT_NAME))
     }
 
     pub(crate) fn write_all<E: ProtoEnum, S: Serializer>(
         values: &[i32],
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        to.collect_seq(values.iter().map(|value| name::<E>(*value)))
+        to.collect_seq(values.iter().filter_map(|value| known::<E>(*value)))
     }
 
     pub(crate) fn required<'de, E: ProtoEnum, D: Deserializer<'de>>(
@@ -292,6 +308,7 @@ pub(crate) fn one_or_many<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
         fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<T>, A::Error> {
             let mut items = Vec::new();
             while let Some(item) = seq.next_element()? {
+                budget::charge(size_of::<T>()).map_err(A::Error::custom)?;
                 items.push(item);
             }
             Ok(items)
@@ -314,7 +331,28 @@ pub(crate) fn many<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 pub(crate) fn map<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
     from: D,
 ) -> Result<BTreeMap<String, T>, D::Error> {
-    Ok(Option::<BTreeMap<String, T>>::deserialize(from)?.unwrap_or_default())
+    struct Entries<T>(PhantomData<T>);
+    impl<'de, T: Deserialize<'de>> Visitor<'de> for Entries<T> {
+        type Value = BTreeMap<String, T>;
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(BTreeMap::new())
+        }
+        fn visit_none<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(BTreeMap::new())
+        }
+        fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut entries = BTreeMap::new();
+            while let Some((name, value)) = map.next_entry::<String, T>()? {
+                budget::charge(size_of::<String>() + size_of::<T>()).map_err(A::Error::custom)?;
+                entries.insert(name, value);
+            }
+            Ok(entries)
+        }
+    }
+    from.deserialize_any(Entries(PhantomData))
 }
 
 /// A map of quantities: `{"cpus": {"value": 1}}`, and the bare numbers that the
@@ -322,19 +360,41 @@ pub(crate) fn map<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
 pub(crate) fn scalar_map<'de, D: Deserializer<'de>>(
     from: D,
 ) -> Result<BTreeMap<String, Scalar>, D::Error> {
-    let values =
-        Option::<BTreeMap<String, serde_json::Value>>::deserialize(from)?.unwrap_or_default();
-    values
-        .into_iter()
-        .map(|(name, value)| {
-            let scalar = if value.is_object() {
-                serde_json::from_value(value).map_err(D::Error::custom)?
-            } else {
-                Scalar { value: f64::read(value).map_err(D::Error::custom)? }
-            };
-            Ok((name, scalar))
-        })
-        .collect()
+    let quantities: BTreeMap<String, Quantity> = map(from)?;
+    Ok(quantities.into_iter().map(|(name, Quantity(scalar))| (name, scalar)).collect())
+}
+
+struct Quantity(Scalar);
+
+impl<'de> Deserialize<'de> for Quantity {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct Either;
+        impl<'de> Visitor<'de> for Either {
+            type Value = Scalar;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a quantity or a number")
+            }
+            fn visit_u64<E: de::Error>(self, value: u64) -> Result<Scalar, E> {
+                read(value.into_deserializer())
+            }
+            fn visit_i64<E: de::Error>(self, value: i64) -> Result<Scalar, E> {
+                read(value.into_deserializer())
+            }
+            fn visit_f64<E: de::Error>(self, value: f64) -> Result<Scalar, E> {
+                Ok(Scalar { value })
+            }
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Scalar, E> {
+                read(text.into_deserializer())
+            }
+            fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Scalar, A::Error> {
+                Scalar::deserialize(de::value::MapAccessDeserializer::new(map))
+            }
+        }
+        fn read<'de, D: Deserializer<'de>>(from: D) -> Result<Scalar, D::Error> {
+            f64::read(from).map(|value| Scalar { value })
+        }
+        from.deserialize_any(Either).map(Quantity)
+    }
 }
 
 /// The units of durations as Mesos writes them, in nanoseconds.

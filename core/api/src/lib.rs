@@ -2,12 +2,14 @@
 //! error bodies. Everything but [`client`] is pure: no socket, no clock.
 #![deny(clippy::disallowed_methods)]
 
+pub mod budget;
 pub mod codec;
 pub mod convert;
 mod json;
 pub mod karman;
 pub mod marathon;
 pub mod recordio;
+pub mod shape;
 
 #[expect(
     unreachable_pub,

@@ -100,3 +100,30 @@ fn accept_prefers_json() {
     assert_eq!(Codec::from_accept(Some("text/html")), None);
     assert_eq!(Codec::from_content_type("application/json; charset=utf-8"), Some(Codec::Json));
 }
+
+#[test]
+fn an_enum_in_a_oneof_travels_by_name() {
+    let text =
+        json!({"selector": {"pseudoattribute_type": "HOSTNAME"}, "predicate": {"exists": {}}});
+    let constraint: scheduler::AttributeConstraint = serde_json::from_value(text.clone()).unwrap();
+    assert!(constraint.selector.selector.is_some());
+    assert_eq!(serde_json::to_value(&constraint).unwrap(), text);
+}
+
+#[test]
+fn a_number_that_no_enum_has_counts_as_unset() {
+    let status = v1::TaskStatus { reason: Some(77_777), ..Default::default() };
+    assert_eq!(serde_json::to_value(&status).unwrap()["reason"], serde_json::Value::Null);
+    let call = scheduler::Call { r#type: Some(77_777), ..Default::default() };
+    assert_eq!(&Codec::Json.encode(&call)[..], b"{}");
+}
+
+#[test]
+fn doubles_are_read_as_they_were_written() {
+    for value in [12.500_000_000_097_799, 1.560_874_275_203_423_5e144, 0.1 + 0.2] {
+        let info = v1::FrameworkInfo { failover_timeout: Some(value), ..Default::default() };
+        let text = serde_json::to_vec(&info).unwrap();
+        let again: v1::FrameworkInfo = serde_json::from_slice(&text).unwrap();
+        assert_eq!(again.failover_timeout.map(f64::to_bits), Some(value.to_bits()));
+    }
+}
