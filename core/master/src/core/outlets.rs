@@ -1,7 +1,7 @@
 //! Where events and messages leave: a bounded queue per framework and agent.
 //! Whoever does not keep up is cut off and comes back by itself.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use karman_api::mesos::v1::scheduler;
 use karman_api::session::MasterMessage;
@@ -14,8 +14,42 @@ use crate::ledger::{Effect, Event, SessionId, StreamId};
 /// Groups of events that wait for a framework to read them; all that happens at
 /// once is one group.
 pub(crate) const EVENTS_QUEUE_MAX: usize = 8192;
+/// Events that wait for a framework to read them, over all groups. One group may
+/// have more, such as the answer to a reconciliation of everything: it counts
+/// for half of this.
+const EVENTS_WAITING_MAX: usize = 200_000;
 /// Messages that wait for an agent to read them.
 pub(crate) const MESSAGES_QUEUE_MAX: usize = 16_384;
+
+/// A framework's queue, and the sizes of the groups that wait in it.
+#[derive(Debug)]
+struct Stream {
+    events: mpsc::Sender<Vec<scheduler::Event>>,
+    waiting: VecDeque<usize>,
+    sum: usize,
+    /// What `sum` may become.
+    limit: usize,
+}
+
+impl Stream {
+    fn send(
+        &mut self,
+        group: Vec<scheduler::Event>,
+    ) -> Result<(), mpsc::error::TrySendError<Vec<scheduler::Event>>> {
+        let unread = self.events.max_capacity() - self.events.capacity();
+        while self.waiting.len() > unread {
+            self.sum -= self.waiting.pop_front().unwrap_or_default();
+        }
+        let size = group.len().min(self.limit / 2);
+        if self.sum + size > self.limit {
+            return Err(mpsc::error::TrySendError::Full(group));
+        }
+        self.events.try_send(group)?;
+        self.waiting.push_back(size);
+        self.sum += size;
+        Ok(())
+    }
+}
 
 #[derive(Debug)]
 struct Session {
@@ -25,7 +59,7 @@ struct Session {
 
 #[derive(Debug, Default)]
 pub(super) struct Outlets {
-    streams: BTreeMap<StreamId, mpsc::Sender<Vec<scheduler::Event>>>,
+    streams: BTreeMap<StreamId, Stream>,
     sessions: BTreeMap<SessionId, Session>,
 }
 
@@ -35,7 +69,9 @@ impl Outlets {
         stream: &StreamId,
         events: mpsc::Sender<Vec<scheduler::Event>>,
     ) {
-        self.streams.insert(StreamId::clone(stream), events);
+        let limit = EVENTS_WAITING_MAX;
+        let outlet = Stream { events, waiting: VecDeque::new(), sum: 0, limit };
+        self.streams.insert(StreamId::clone(stream), outlet);
     }
 
     pub(super) fn add_session(
@@ -72,7 +108,7 @@ impl Outlets {
     }
 
     fn send(&mut self, stream: &StreamId, events: Vec<scheduler::Event>) -> Option<Event> {
-        match self.streams.get(stream)?.try_send(events) {
+        match self.streams.get_mut(stream)?.send(events) {
             Ok(()) => return None,
             Err(mpsc::error::TrySendError::Full(_)) => {
                 warn!(stream = %stream, "framework does not read its events and is disconnected");
@@ -104,5 +140,25 @@ impl Outlets {
         if let Some(Session { messages: _, reader }) = self.sessions.remove(&session) {
             reader.cancel();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn group(events: usize) -> Vec<scheduler::Event> {
+        vec![scheduler::Event::default(); events]
+    }
+
+    #[test]
+    fn who_does_not_read_is_cut_off_by_the_number_of_events() {
+        let (events, mut receiver) = mpsc::channel(EVENTS_QUEUE_MAX);
+        let mut stream = Stream { events, waiting: VecDeque::new(), sum: 0, limit: 10 };
+        stream.send(group(100)).expect("one group may be large");
+        stream.send(group(5)).expect("there is room");
+        receiver.try_recv().expect("a group waits");
+        stream.send(group(5)).expect("what was read makes room");
+        assert!(stream.send(group(1)).is_err());
     }
 }
