@@ -35,6 +35,7 @@ fn run(args: impl Iterator<Item = OsString>) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Up(args) => {
+            raise_descriptors();
             let settings = config::load(&args)?;
             karman_rt::log::init(&settings.log_level, settings.log_format);
             log_panics();
@@ -47,6 +48,22 @@ fn run(args: impl Iterator<Item = OsString>) -> anyhow::Result<ExitCode> {
             // What did not stop in time is left behind, not waited for.
             runtime.shutdown_background();
             Ok(code?)
+        }
+    }
+}
+
+/// As many as the system lets a server have, at most: some programs, started
+/// as tasks, close every number up to the limit.
+const DESCRIPTORS_MAX: u64 = 65_536;
+
+/// Every connection takes a descriptor; the 1,024 that processes have by habit
+/// are soon used up by clients that connect and say nothing.
+fn raise_descriptors() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
+        let wanted = hard.min(DESCRIPTORS_MAX).max(soft);
+        if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, wanted, hard) {
+            say(&format!("karmand: open files stay limited to {soft}: {error}"));
         }
     }
 }
