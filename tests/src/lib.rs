@@ -6,6 +6,7 @@ pub mod browser;
 pub mod datacenter;
 pub mod dns;
 pub mod eventually;
+pub mod fuzz;
 pub mod marathon;
 pub mod ports;
 pub mod processes;

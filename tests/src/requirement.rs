@@ -26,6 +26,24 @@ pub fn python() -> Option<PathBuf> {
     Some(python)
 }
 
+/// A program of mesos-go, from the folder that `cargo xtask test` builds them
+/// into (`KARMAN_TEST_MESOS_GO`). Where the archive of their source cannot be
+/// reached, the test is left out even in CI.
+#[expect(clippy::print_stderr, reason = "a skipped test must be seen")]
+pub fn mesos_go(program: &str) -> Option<PathBuf> {
+    match std::env::var("KARMAN_TEST_MESOS_GO") {
+        Ok(folder) if folder == "unreachable" => {
+            eprintln!("\n*** THIS TEST DID NOT RUN: mesos-go could not be downloaded ***\n");
+            None
+        }
+        Ok(folder) => Some(PathBuf::from(folder).join(program)),
+        Err(_) => {
+            missing("mesos-go, which `cargo xtask test` builds (KARMAN_TEST_MESOS_GO)");
+            None
+        }
+    }
+}
+
 /// The path of a program, if it is installed.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

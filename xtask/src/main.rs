@@ -1,9 +1,11 @@
-//! Developer commands: `cargo xtask up`, `test`, `ci` and `bench`.
+//! Developer commands: `cargo xtask up`, `test`, `ci`, `fuzz` and `bench`.
 
 mod bench;
 mod ci;
 mod datacenter;
+mod fuzz;
 mod http;
+mod mesos_go;
 mod packages;
 mod process;
 mod test;
@@ -35,6 +37,8 @@ enum Command {
     },
     /// Everything that CI checks: format, lints, tests, documentation
     Ci,
+    /// Look for bytes that break what comes over a wire
+    Fuzz(fuzz::Args),
     /// Measure
     #[command(subcommand)]
     Bench(bench::Command),
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Command::Up(args) => up::run(&args),
         Command::Test { nextest } => test::run(&nextest),
         Command::Ci => ci::run(),
+        Command::Fuzz(args) => fuzz::run_all(&args),
         Command::Bench(command) => bench::run(command),
     };
     match result {

@@ -4,6 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
+use crate::mesos_go;
 use crate::process::{exists, is_root, run, say, succeeds, warn};
 
 /// Something this machine must be able to do, and the package that brings it.
@@ -19,7 +20,7 @@ pub(crate) const PYTHON: Need =
     Need { package: "python3", purpose: "the sample apps", present: || exists("python3") };
 
 /// For the tests.
-pub(crate) const TEST_NEEDS: [Need; 5] = [
+pub(crate) const TEST_NEEDS: [Need; 7] = [
     PYTHON,
     Need {
         package: "python3-venv",
@@ -40,6 +41,16 @@ pub(crate) const TEST_NEEDS: [Need; 5] = [
         package: "chromium-driver",
         purpose: "the tests of the dashboard in a browser",
         present: || exists("chromedriver"),
+    },
+    Need {
+        package: "golang-go",
+        purpose: "the tests with mesos-go, a client that speaks protobuf",
+        present: || exists("go"),
+    },
+    Need {
+        package: "golang-github-mesos-mesos-go-dev",
+        purpose: "the tests with mesos-go, a client that speaks protobuf",
+        present: mesos_go::libraries_present,
     },
 ];
 

@@ -1,9 +1,11 @@
 //! `cargo xtask test`: everything the tests need, then the tests.
 
+use std::process::Command;
+
 use anyhow::{Context as _, Result, bail};
 
 use crate::process::{succeeds, warn};
-use crate::{packages, process, tree, venv};
+use crate::{mesos_go, packages, process, tree, venv};
 
 pub(crate) fn run(nextest: &[String]) -> Result<()> {
     for need in packages::provide(&packages::TEST_NEEDS)? {
@@ -13,7 +15,7 @@ pub(crate) fn run(nextest: &[String]) -> Result<()> {
     provide_nextest()?;
     let mut tests = tree::cargo();
     tests.args(["nextest", "run", "--locked", "--workspace"]).args(nextest);
-    tests.env(tree::BIN_DIR, folder).env_remove(tree::TEST_VENV);
+    tests.env(tree::BIN_DIR, folder).env_remove(tree::TEST_VENV).env_remove(tree::TEST_MESOS_GO);
     match venv::provide() {
         Ok(venv) => {
             tests.env(tree::TEST_VENV, venv);
@@ -23,7 +25,27 @@ pub(crate) fn run(nextest: &[String]) -> Result<()> {
             skipped("the tests with published client libraries")?;
         }
     }
+    provide_mesos_go(&mut tests)?;
     process::run(&mut tests)
+}
+
+/// Where the archive of its source cannot be reached, even CI does without.
+fn provide_mesos_go(tests: &mut Command) -> Result<()> {
+    match mesos_go::provide() {
+        Ok(programs) => {
+            tests.env(tree::TEST_MESOS_GO, programs);
+            Ok(())
+        }
+        Err(error) if mesos_go::unreachable() => {
+            warn(&format!("THE TESTS WITH MESOS-GO DO NOT RUN: {error:#}"));
+            tests.env(tree::TEST_MESOS_GO, tree::UNREACHABLE);
+            Ok(())
+        }
+        Err(error) => {
+            warn(&format!("MESOS-GO WAS NOT BUILT: {error:#}"));
+            skipped("the tests with mesos-go")
+        }
+    }
 }
 
 /// What a developer's machine lacks is left out loudly; CI must have it all.

@@ -10,6 +10,9 @@ use crate::process;
 /// What tests get to know about their surroundings; see docs/testing.md.
 pub(crate) const BIN_DIR: &str = "KARMAN_BIN_DIR";
 pub(crate) const TEST_VENV: &str = "KARMAN_TEST_VENV";
+pub(crate) const TEST_MESOS_GO: &str = "KARMAN_TEST_MESOS_GO";
+/// In place of a folder, where its source could not be downloaded.
+pub(crate) const UNREACHABLE: &str = "unreachable";
 
 /// The root of the repository.
 pub(crate) fn root() -> PathBuf {

@@ -12,7 +12,7 @@ use crate::tree;
 const REQUIREMENTS: &str = "tests/requirements.txt";
 /// Written last: an environment without it is half made.
 const STAMP: &str = "complete";
-const CHECK: &str = "import pymesos, marathon";
+const CHECK: &str = "import pymesos, marathon, mesoshttp.client";
 
 /// Makes the environment, unless it is there and has what is asked for.
 pub(crate) fn provide() -> Result<PathBuf> {

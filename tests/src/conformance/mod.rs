@@ -1,3 +1,4 @@
 //! The published clients of the systems that Karman is compatible with.
 
+mod mesos_go;
 mod python;

@@ -48,6 +48,13 @@ async fn a_pymesos_scheduler_runs_100_tasks_on_2_agents() {
 }
 
 #[tokio::test]
+async fn a_mesoshttp_scheduler_runs_kills_and_reconciles_tasks() {
+    let Some(python) = python() else { return };
+    let dc = Datacenter::start().await;
+    run(&python, "mesoshttp_scheduler.py", &[&dc.ready.master, "20"]).await;
+}
+
+#[tokio::test]
 async fn the_marathon_client_manages_apps() {
     let Some(python) = python() else { return };
     let dc = Datacenter::start().await;
