@@ -312,11 +312,18 @@ impl Allocator {
     ) {
         let (from, to) = (from.unallocated(), to.unallocated());
         if let Some(at) = self.agents.number(agent) {
-            self.unreserve(&from);
-            self.reserve(&to);
+            let total = |agents: &Agents| {
+                agents.get(at).map(|pool| pool.machine().total.clone()).unwrap_or_default()
+            };
+            let reserved = total(&self.agents);
             let before = self.agents.get(at).map(|pool| pool.total.clone()).unwrap_or_default();
             let names = &mut self.names;
             self.agents.change(at, |pool| pool.convert(&from, &to, names));
+            // As a whole: each kind holds its role once, however much there is
+            // of it.
+            let reserves = total(&self.agents);
+            self.reserve(&reserves);
+            self.unreserve(&reserved);
             self.retotal(at, &before);
         }
         let (less, more) = (self.measure(&from), self.measure(&to));
@@ -336,8 +343,11 @@ impl Allocator {
         until: Timestamp,
     ) {
         let refused = resources.unallocated();
-        let refused =
-            if refused.iter().any(|it| it.kind.shared) { refused.exclusive() } else { refused };
+        let refused = if refused.iter().any(|it| it.kind.shared) {
+            refused.exclusive().into_owned()
+        } else {
+            refused
+        };
         let is_in = self.frameworks.get(framework).is_some_and(|it| it.demand.roles.contains(role));
         if refused.is_empty() || !is_in {
             return;

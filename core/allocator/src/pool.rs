@@ -37,7 +37,7 @@ impl Pool {
     pub(crate) fn new(id: AgentId, machine: Machine, names: &mut Names) -> Self {
         let mut pool = Self {
             id,
-            available: machine.total.exclusive(),
+            available: machine.total.exclusive().into_owned(),
             machine,
             active: true,
             remote: false,
@@ -55,8 +55,8 @@ impl Pool {
 
     /// What is charged stays charged.
     pub(crate) fn update(&mut self, machine: Machine, names: &mut Names) {
-        let more = machine.total.saturating_sub(&self.machine.total).exclusive();
-        let less = self.machine.total.saturating_sub(&machine.total).exclusive();
+        let more = machine.total.saturating_sub(&self.machine.total).exclusive().into_owned();
+        let less = self.machine.total.saturating_sub(&machine.total).exclusive().into_owned();
         self.machine = machine;
         self.classify(names);
         self.take(&less, names);
@@ -105,7 +105,7 @@ impl Pool {
         let resources = if self.plain {
             resources
         } else {
-            exclusive = resources.exclusive();
+            exclusive = resources.exclusive().into_owned();
             &exclusive
         };
         if !self.available.contains(resources) {
@@ -116,7 +116,7 @@ impl Pool {
     }
 
     pub(crate) fn give(&mut self, resources: Resources, names: &Names) {
-        let mut resources = if self.plain { resources } else { resources.exclusive() };
+        let mut resources = if self.plain { resources } else { resources.exclusive().into_owned() };
         if !self.debt.is_empty() {
             let rest = resources.saturating_sub(&self.debt);
             self.debt.take(&resources);

@@ -113,8 +113,14 @@ async fn forward(
             Some(Body::Register(_)) => {
                 return Err(Status::invalid_argument("an agent registers once per session"));
             }
-            // From a newer release, or not for the master.
-            Some(Body::Message(_) | Body::ExecutorEnded(_)) | None => continue,
+            Some(Body::Message(message)) => {
+                Event::ExecutorMessage { session, message: Box::new(message) }
+            }
+            Some(Body::ExecutorEnded(ended)) => {
+                Event::ExecutorEnded { session, ended: Box::new(ended) }
+            }
+            // From a newer release.
+            None => continue,
         };
         if core.send(CoreRequest::Happened(event)).await.is_err() {
             break;

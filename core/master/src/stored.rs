@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::StartError;
 use crate::ledger::{
-    Contents, Drain, Key, Ledger, StoredAgent, StoredFramework, StoredMaintenance,
+    Contents, Drain, Key, Ledger, StoredAgent, StoredFramework, StoredMaintenance, StoredOperation,
 };
 
 /// Everything of this role in the store.
@@ -47,6 +47,12 @@ struct AgentV1 {
     deactivated: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     drain: Option<DrainV1>,
+    /// With reservations and volumes; absent if there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    total: Option<Vec<v1::Resource>>,
+    /// Whose outcome is not acknowledged.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    operations: Vec<OperationV1>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -54,6 +60,25 @@ struct DrainV1 {
     config: v1::DrainConfig,
     drained: bool,
     since_ms: u64,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct OperationV1 {
+    framework_id: String,
+    info: v1::offer::Operation,
+    status: v1::OperationStatus,
+}
+
+impl OperationV1 {
+    fn read(self) -> StoredOperation {
+        let Self { framework_id, info, status } = self;
+        StoredOperation { framework: FrameworkId::from(framework_id), info, status }
+    }
+
+    fn new(operation: StoredOperation) -> Self {
+        let StoredOperation { framework, info, status } = operation;
+        Self { framework_id: framework.to_string(), info, status }
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -151,6 +176,8 @@ fn agent(id: AgentId, object: AgentObject) -> StoredAgent {
         unreachable_ms,
         deactivated,
         drain,
+        total,
+        operations,
     }) = object;
     let drain = drain.map(|DrainV1 { config, drained, since_ms }| Drain {
         config,
@@ -166,6 +193,8 @@ fn agent(id: AgentId, object: AgentObject) -> StoredAgent {
         unreachable: unreachable_ms.map(Timestamp),
         deactivated,
         drain,
+        total,
+        operations: operations.into_iter().map(OperationV1::read).collect(),
     }
 }
 
@@ -219,8 +248,18 @@ pub fn change(ledger: &Ledger, key: &Key) -> Change {
 }
 
 fn agent_object(agent: StoredAgent) -> AgentObject {
-    let StoredAgent { id: _, info, ip, version, registered, unreachable, deactivated, drain } =
-        agent;
+    let StoredAgent {
+        id: _,
+        info,
+        ip,
+        version,
+        registered,
+        unreachable,
+        deactivated,
+        drain,
+        total,
+        operations,
+    } = agent;
     let drain = drain.map(|Drain { config, drained, since }| DrainV1 {
         config,
         drained,
@@ -234,6 +273,8 @@ fn agent_object(agent: StoredAgent) -> AgentObject {
         unreachable_ms: unreachable.map(Timestamp::as_ms),
         deactivated,
         drain,
+        total,
+        operations: operations.into_iter().map(OperationV1::new).collect(),
     })
 }
 

@@ -1,4 +1,4 @@
-//! ACCEPT: offers become tasks, the rest is free again.
+//! ACCEPT and DECLINE: offers are used up, the rest is free again.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeSet;
@@ -8,17 +8,14 @@ use std::time::Duration;
 use karman_allocator::Role;
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::TaskState;
-use karman_api::mesos::v1::offer::operation;
-use karman_api::mesos::v1::scheduler::{self, call, event};
+use karman_api::mesos::v1::scheduler::call;
 use karman_api::mesos::v1::task_status::Reason;
-use karman_api::session::{self, master_message::Body};
-use karman_model::id::{AgentId, FrameworkId, OfferId, TaskId};
+use karman_model::id::{AgentId, FrameworkId, OfferId};
 use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
-use super::status::{self, Verdict, precise};
-use super::{Ledger, Task};
-use crate::validate;
+use super::Ledger;
+use super::operations::Purse;
 
 /// How long declined resources are not offered again unless the framework says.
 const REFUSE_DEFAULT: Duration = Duration::from_secs(5);
@@ -36,15 +33,6 @@ pub(super) fn refusal(filters: Option<&v1::Filters>) -> Duration {
     Duration::try_from_secs_f64(seconds).unwrap_or(REFUSE_MAX).clamp(REFUSE_MIN, REFUSE_MAX)
 }
 
-/// What is being spent.
-struct Purse {
-    framework: FrameworkId,
-    agent: AgentId,
-    role: Role,
-    left: Resources,
-    launched: Vec<v1::TaskInfo>,
-}
-
 impl Ledger {
     pub(super) fn accept(&mut self, now: Timestamp, framework: &FrameworkId, accept: call::Accept) {
         let call::Accept { offer_ids, operations, filters } = accept;
@@ -55,22 +43,25 @@ impl Ledger {
                 return self.refuse_operations(now, framework, &ids, operations, &problem);
             }
         };
+        let offered = purse.left.clone();
         for operation in operations {
             self.operate(now, &mut purse, operation);
         }
-        let Purse { framework, agent, role, left, launched } = purse;
-        self.allocator.refuse(&agent, &framework, &role, &left, now + refusal(filters.as_ref()));
-        self.allocator.release(&agent, &framework, &role, &left);
-        if !launched.is_empty()
-            && let Some(owner) = self.frameworks.get(&framework)
-        {
-            let launch = session::Launch {
-                framework: Some((*owner.info).clone()),
-                executor: None,
-                tasks: launched,
-            };
-            self.tell(&agent, Body::Launch(launch));
+        if purse.changed {
+            self.tell_resources(&purse.agent);
         }
+        self.tell_launches(&mut purse);
+        let Purse { framework, agent, role, left, .. } = purse;
+        // What has just been made is no refusal: it is offered again at once.
+        let declined = left.common(&offered);
+        self.allocator.refuse(
+            &agent,
+            &framework,
+            &role,
+            &declined,
+            now + refusal(filters.as_ref()),
+        );
+        self.allocator.release(&agent, &framework, &role, &left);
     }
 
     pub(super) fn decline(
@@ -111,7 +102,7 @@ impl Ledger {
             self.take_offer(id);
         }
         let (agent, role) = place.ok_or_else(|| "No offers specified".to_owned())?;
-        Ok(Purse { framework: framework.clone(), agent, role, left: sum, launched: Vec::new() })
+        Ok(Purse::new(framework.clone(), agent, role, sum))
     }
 
     /// The offers are void: everything that was to be done with them fails.
@@ -128,149 +119,12 @@ impl Ledger {
                 self.discard_offer(id, None);
             }
         }
-        let Some(capabilities) =
-            self.frameworks.get(framework).map(|framework| framework.capabilities)
-        else {
-            return;
-        };
         for operation in operations {
             for task in tasks_of(&operation) {
-                let state = precise(capabilities, TaskState::TaskDropped);
-                let verdict = Verdict::new(state, Reason::InvalidOffers, problem);
-                let status =
-                    verdict.status(now, &(&task.task_id).into(), Some(&(&task.agent_id).into()));
-                self.count_end(state);
-                self.send_status(framework, status);
+                self.task_dropped(now, framework, task, Reason::InvalidOffers, problem);
             }
-            self.operation_error(framework, &operation, problem);
+            self.operation_error(framework, None, &operation, problem);
         }
-    }
-
-    fn operate(&mut self, now: Timestamp, purse: &mut Purse, operation: v1::offer::Operation) {
-        match operation.r#type() {
-            operation::Type::Launch => {
-                let with_id = operation.id.is_some();
-                for task in operation.launch.map(|launch| launch.task_infos).unwrap_or_default() {
-                    if with_id {
-                        self.task_error(
-                            now,
-                            purse,
-                            &task,
-                            Reason::TaskInvalid,
-                            "LAUNCH operations cannot have an id",
-                        );
-                    } else {
-                        self.launch(now, purse, task);
-                    }
-                }
-            }
-            operation::Type::LaunchGroup => {
-                for task in tasks_of(&operation) {
-                    let problem = "task groups are not supported by this release";
-                    self.task_error(now, purse, task, Reason::TaskGroupInvalid, problem);
-                }
-            }
-            operation::Type::Unknown
-            | operation::Type::Reserve
-            | operation::Type::Unreserve
-            | operation::Type::Create
-            | operation::Type::Destroy
-            | operation::Type::GrowVolume
-            | operation::Type::ShrinkVolume
-            | operation::Type::CreateDisk
-            | operation::Type::DestroyDisk => {
-                self.operation_error(
-                    &purse.framework,
-                    &operation,
-                    "the operation is not supported by this release",
-                );
-            }
-        }
-    }
-
-    fn launch(&mut self, now: Timestamp, purse: &mut Purse, mut info: v1::TaskInfo) {
-        validate::task::complete(&mut info, &purse.role);
-        let Some(framework) = self.frameworks.get(&purse.framework) else { return };
-        let id = TaskId::from(&info.task_id);
-        let known = framework.task(&id).is_some();
-        let resources = match validate::task::check(&info, &purse.agent, &purse.role, known) {
-            Ok(resources) => resources,
-            Err(problem) => {
-                return self.task_error(
-                    now,
-                    purse,
-                    &info,
-                    Reason::TaskInvalid,
-                    &problem.to_string(),
-                );
-            }
-        };
-        let Some(left) = purse.left.checked_sub(&resources) else {
-            let problem =
-                format!("Task uses more resources {resources} than available {}", purse.left);
-            return self.task_error(now, purse, &info, Reason::TaskInvalid, &problem);
-        };
-        if !self.agents.get(&purse.agent).is_some_and(|agent| agent.is_registered()) {
-            let state = precise(framework.capabilities, TaskState::TaskDropped);
-            let verdict = Verdict::new(state, Reason::AgentDisconnected, "Agent is not connected");
-            self.count_end(state);
-            let status = verdict.status(now, &id, Some(&purse.agent));
-            return self.send_status(&purse.framework, status);
-        }
-        purse.left = left;
-        let resources = self.pool.share(resources);
-        let (framework, role) = (purse.framework.clone(), Arc::clone(&purse.role));
-        let task = Task::new(framework, purse.agent.clone(), role, &info, resources);
-        purse.launched.push(info);
-        self.add_task(task);
-    }
-
-    /// Puts a task on the books; its resources have been charged already.
-    pub(super) fn add_task(&mut self, task: Task) {
-        self.touch_task(&task.framework, &task.id);
-        self.invite(&task.agent);
-        if let Some(agent) = self.agent_mut(&task.agent) {
-            agent.tasks.insert((task.framework.clone(), task.id.clone()));
-            if !task.is_terminal() {
-                agent.used += &task.resources;
-            }
-        }
-        if let Some(framework) = self.frameworks.get_mut(&task.framework).map(Arc::make_mut) {
-            framework.tasks.insert(Arc::new(task));
-        }
-    }
-
-    fn task_error(
-        &mut self,
-        now: Timestamp,
-        purse: &Purse,
-        task: &v1::TaskInfo,
-        reason: Reason,
-        problem: &str,
-    ) {
-        let verdict = Verdict::new(TaskState::TaskError, reason, problem);
-        self.count_end(TaskState::TaskError);
-        let status = verdict.status(now, &(&task.task_id).into(), Some(&purse.agent));
-        self.send_status(&purse.framework, status);
-    }
-
-    fn operation_error(
-        &mut self,
-        framework: &FrameworkId,
-        operation: &v1::offer::Operation,
-        problem: &str,
-    ) {
-        // Only operations with an id are reported on.
-        let Some(id) = &operation.id else { return };
-        let status = v1::OperationStatus {
-            operation_id: Some(id.clone()),
-            state: v1::OperationState::OperationError.into(),
-            message: Some(problem.to_owned()),
-            ..Default::default()
-        };
-        let update_operation_status = Some(event::UpdateOperationStatus { status });
-        let kind = event::Type::UpdateOperationStatus;
-        self.send(framework, scheduler::Event { update_operation_status, ..status::event(kind) });
     }
 
     pub(super) fn count_end(&mut self, state: TaskState) {

@@ -1,20 +1,20 @@
 //! One agent as the master knows it.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use karman_allocator::{Domain, Machine};
 use karman_api::convert;
 use karman_api::mesos::v1;
-use karman_model::id::{AgentId, FrameworkId, OfferId, TaskId};
+use karman_model::id::{AgentId, ExecutorId, FrameworkId, OfferId, OperationId, TaskId};
 use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
-use super::SessionId;
 use super::drain::Standing;
 use super::task::Shown;
+use super::{Executor, Operation, SessionId};
 
 /// The port where agents serve their API unless they say another.
 const PORT: u16 = 5051;
@@ -43,12 +43,16 @@ pub struct Agent {
     pub session: Option<SessionId>,
     pub registered: Timestamp,
     pub reregistered: Option<Timestamp>,
+    /// With all reservations and volumes, which the master keeps.
     pub total: Resources,
-    /// Of tasks that are not terminal.
+    /// Of tasks that are not terminal, and of their executors.
     pub used: Resources,
     pub offered: Resources,
     pub tasks: BTreeSet<(FrameworkId, TaskId)>,
     pub offers: BTreeSet<OfferId>,
+    pub executors: BTreeMap<(FrameworkId, ExecutorId), Arc<Executor>>,
+    /// That the framework has yet to acknowledge.
+    pub operations: BTreeMap<(FrameworkId, OperationId), Arc<Operation>>,
     /// When it is given up, while it is away.
     pub deadline: Option<Timestamp>,
     /// Pings since its last answer.

@@ -74,6 +74,7 @@ impl Ledger {
     /// Its tasks may live or not; their resources are nobody's until it is back.
     pub(super) fn lose_agent(&mut self, now: Timestamp, id: &AgentId) {
         self.rescind_agent(id);
+        self.dismiss_all(id);
         let Some(agent) = self.agent_mut(id) else { return };
         agent.presence = Presence::Unreachable { since: now };
         let session = agent.session.take();
@@ -128,7 +129,7 @@ impl Ledger {
         task.state = state;
         task.tell(&mut status);
         task.unacknowledged = false;
-        self.allocator.release(agent, framework, &task.role, &task.resources);
+        self.allocator.release(agent, framework, &task.role, &task.resources.exclusive());
         owner.unreachable.insert(lost);
         self.send_status(framework, status);
     }

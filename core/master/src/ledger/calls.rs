@@ -75,11 +75,18 @@ impl Ledger {
                 }
             }
             call::Type::Kill => call.kill.into_iter().for_each(|kill| self.kill(now, framework, kill)),
-            call::Type::Shutdown => call.shutdown.into_iter().for_each(|it| self.shutdown(framework, &it)),
+            call::Type::Shutdown => call.shutdown.into_iter().for_each(|it| self.shutdown(framework, it)),
             call::Type::Acknowledge => call.acknowledge.into_iter().for_each(|it| self.acknowledge(framework, &it)),
             call::Type::Reconcile => self.reconcile(now, framework, &call.reconcile.unwrap_or_default()),
             call::Type::ReconcileOperations => {
                 self.reconcile_operations(framework, call.reconcile_operations.unwrap_or_default());
+            }
+            call::Type::AcknowledgeOperationStatus => {
+                let acknowledge = call.acknowledge_operation_status;
+                acknowledge.into_iter().for_each(|it| self.acknowledge_operation(framework, &it));
+            }
+            call::Type::Message => {
+                call.message.into_iter().for_each(|it| self.message(framework, it));
             }
             call::Type::Teardown => self.remove_framework(now, framework),
             call::Type::AcceptInverseOffers => {
@@ -90,12 +97,9 @@ impl Ledger {
                 let it = call.decline_inverse_offers.unwrap_or_default();
                 self.answer_inverse_offers(now, framework, &it.inverse_offer_ids, it.filters.as_ref(), false);
             }
-            // Operations are never reported, so there is nothing to answer;
-            // requests are hints that the allocator does not need; messages are
-            // best effort and command tasks have nobody to read them.
-            call::Type::AcknowledgeOperationStatus
-            | call::Type::Request
-            | call::Type::Message
+            // Requests are hints that the allocator does not need: it offers all
+            // that is free anyway.
+            call::Type::Request
             // These two are answered before they come here.
             | call::Type::Subscribe
             | call::Type::UpdateFramework
@@ -149,22 +153,24 @@ impl Ledger {
     }
 
     /// The executor of a command task has the id of the task.
-    fn shutdown(&mut self, framework: &FrameworkId, shutdown: &call::Shutdown) {
+    fn shutdown(&mut self, framework: &FrameworkId, shutdown: call::Shutdown) {
         let call::Shutdown { executor_id, agent_id } = shutdown;
-        let Some(owner) = self.frameworks.get(framework) else { return };
-        let tasks: Vec<TaskId> = owner
-            .tasks
-            .values()
-            .filter(|task| {
-                task.agent.as_str() == agent_id.value
-                    && task.executor_id() == executor_id.value
-                    && !task.is_terminal()
-            })
-            .map(|task| task.id.clone())
-            .collect();
-        for task in tasks {
-            self.tell_kill(&agent_id.into(), framework, &task, None);
-        }
+        let message = session::ShutdownExecutor {
+            framework_id: Some(framework.into()),
+            executor_id: Some(executor_id),
+        };
+        self.tell(&(&agent_id).into(), Body::ShutdownExecutor(message));
+    }
+
+    /// Best effort: an agent that is away does not hear of it.
+    fn message(&mut self, framework: &FrameworkId, message: call::Message) {
+        let call::Message { agent_id, executor_id, data } = message;
+        let message = session::ExecutorMessage {
+            framework_id: Some(framework.into()),
+            executor_id: Some(executor_id),
+            data,
+        };
+        self.tell(&(&agent_id).into(), Body::Message(message));
     }
 
     fn acknowledge(&mut self, framework: &FrameworkId, acknowledge: &call::Acknowledge) {

@@ -88,7 +88,6 @@ pub enum Refusal {
 impl Ledger {
     /// Carries the command out, or changes nothing.
     pub fn command(&mut self, now: Timestamp, command: Command) -> Result<Vec<Effect>, Refusal> {
-        let unsupported = |name| Err(Refusal::Unsupported(name));
         match command {
             Command::Teardown { framework } => self.teardown(now, &framework),
             Command::UpdateWeights { weights } => self.update_weights(weights),
@@ -104,7 +103,9 @@ impl Ledger {
             Command::Deactivate { agent } => self.deactivate(&agent),
             Command::Reactivate { agent } => self.reactivate(&agent),
             Command::MarkGone { agent } => self.mark_gone(now, &agent),
-            Command::Operate { .. } => unsupported("the operation"),
+            Command::Operate { agent, principal, operation } => {
+                self.operate_from_outside(&agent, principal.as_deref(), &operation)
+            }
         }?;
         self.settle(now);
         Ok(std::mem::take(&mut self.effects))

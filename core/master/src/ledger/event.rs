@@ -47,6 +47,15 @@ pub enum Event {
         session: SessionId,
         update: Box<session::StatusUpdate>,
     },
+    /// An executor speaks to its scheduler.
+    ExecutorMessage {
+        session: SessionId,
+        message: Box<session::ExecutorMessage>,
+    },
+    ExecutorEnded {
+        session: SessionId,
+        ended: Box<session::ExecutorEnded>,
+    },
     Pong {
         session: SessionId,
     },

@@ -67,7 +67,7 @@ impl Ledger {
         self.streams.insert(Arc::clone(&stream), id.clone());
         self.touched.frameworks.insert(id.clone());
         self.effect(Effect::Save(Key::Framework(id.clone())));
-        self.welcome(&id);
+        self.welcome(now, &id);
         self.enter(&id, suppressed.iter().map(|role| role.as_str().into()).collect());
         self.invite_framework(&id);
     }
@@ -104,7 +104,7 @@ impl Ledger {
         framework.put_info(info);
     }
 
-    fn welcome(&mut self, id: &FrameworkId) {
+    fn welcome(&mut self, now: Timestamp, id: &FrameworkId) {
         let subscribed = event::Subscribed {
             framework_id: id.into(),
             heartbeat_interval_seconds: Some(f64::from(HEARTBEAT_SECONDS)),
@@ -129,6 +129,7 @@ impl Ledger {
         for status in waiting {
             self.send_status(id, status);
         }
+        self.tell_operations(now, id);
     }
 
     /// Tells the allocator what the framework wants.
@@ -238,6 +239,7 @@ impl Ledger {
                 }),
             );
         }
+        self.forget_operations_of(id);
         self.allocator.remove_framework(id);
         self.forget_answers(|(_, framework)| framework == id);
         if let Some(mut framework) = self.frameworks.remove(id) {
@@ -275,13 +277,14 @@ impl Ledger {
             return self.count_end(state);
         }
         let Some(task) = owner.tasks.get(id).filter(|task| !task.is_terminal()) else { return };
-        let (agent, role, resources) =
-            (task.agent.clone(), Arc::clone(&task.role), Arc::clone(&task.resources));
+        let (agent, role, resources, executor) = (
+            task.agent.clone(),
+            Arc::clone(&task.role),
+            Arc::clone(&task.resources),
+            task.executor.clone(),
+        );
         owner.tasks.change(id, |task| task.state = state);
-        if let Some(agent) = self.agent_mut(&agent) {
-            agent.used = agent.used.saturating_sub(&resources);
-        }
-        self.allocator.release(&agent, framework, &role, &resources);
+        self.vacate(&agent, framework, &role, &resources, executor.as_ref());
         self.count_end(state);
     }
 

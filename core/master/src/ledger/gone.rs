@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use karman_api::mesos::v1::TaskState;
 use karman_api::mesos::v1::task_status::Reason;
+use karman_api::mesos::v1::{OperationState, TaskState};
 use karman_api::session::{self, master_message::Body};
 use karman_model::id::{AgentId, FrameworkId, TaskId};
 use karman_model::time::Timestamp;
@@ -60,6 +60,7 @@ impl Ledger {
         for (framework, task) in self.tasks_of_agent(id) {
             self.conclude(now, id, &framework, &task, state, reason, message);
         }
+        self.lose_operations(id, OperationState::OperationGoneByOperator);
         self.allocator.remove_agent(id);
         self.agents.remove(id);
         self.forget_twin(&agent);
@@ -134,6 +135,7 @@ impl Ledger {
         for (framework, task) in self.tasks_of_agent(id) {
             self.complete_task(&framework, &task);
         }
+        self.lose_operations(id, OperationState::OperationUnknown);
         self.agents.remove(id);
         self.touched.agents.insert(id.clone());
         self.effect(Effect::Save(Key::Agent(id.clone())));

@@ -57,12 +57,26 @@ impl Ledger {
         for task in tasks.filter(|task| !task.is_terminal()) {
             *used.entry(&task.agent).or_default() += &task.resources;
         }
+        for (id, agent) in &self.agents {
+            for ((framework, executor), record) in &agent.executors {
+                *used.entry(id).or_default() += &record.resources;
+                let tasks = self.frameworks.get(framework).into_iter();
+                let tasks = tasks.flat_map(|owner| owner.tasks.values()).filter(|task| {
+                    task.agent == *id
+                        && !task.is_terminal()
+                        && task.executor.as_ref() == Some(executor)
+                });
+                let tasks = u32::try_from(tasks.count()).unwrap_or(u32::MAX);
+                assert_eq!(record.tasks, tasks, "{executor} is there while it has tasks");
+            }
+        }
         used
     }
 
     fn check_agent(&self, id: &AgentId, agent: &Agent) {
         if self.allocator.has_agent(id) {
-            let spent = (&agent.used + &agent.offered).unallocated();
+            // What is shared is on offer while it is in use.
+            let spent = (&*agent.used.exclusive() + &agent.offered).unallocated();
             assert!(
                 agent.total.contains(&spent),
                 "{id} gives no more than it has: {spent} of {}",

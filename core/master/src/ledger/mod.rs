@@ -22,6 +22,7 @@ mod inverse;
 mod machines;
 mod maintenance;
 mod offering;
+mod operations;
 mod pool;
 mod quota;
 mod reconcile;
@@ -56,6 +57,7 @@ pub use inverse::{Answer, InverseOffer, InverseOffers};
 pub use machines::Machine;
 pub use maintenance::Maintenance;
 pub use offering::Offer;
+pub use operations::{Executor, OPERATIONS_UNACKNOWLEDGED_MAX, Operation, StoredOperation};
 pub use quota::{Amounts, Quota};
 pub use recover::{Contents, StoredAgent, StoredFramework, StoredMaintenance, Unrestorable};
 pub use registry::Registry;
@@ -119,6 +121,7 @@ pub struct Ledger {
     recovery_awaits: usize,
     /// Agents of which the last task may have ended.
     idle: BTreeSet<AgentId>,
+    operations: operations::Operations,
     allocator: Allocator,
     timers: timers::Timers,
     agents_made: u64,
@@ -154,6 +157,7 @@ impl Ledger {
             offers: BTreeMap::new(),
             streams: BTreeMap::new(),
             sessions: BTreeMap::new(),
+            operations: operations::Operations::default(),
             timers: timers::Timers::default(),
             agents_made: 0,
             frameworks_made: 0,
@@ -177,6 +181,10 @@ impl Ledger {
             Event::Register { session, register, ip } => self.register(now, session, *register, ip),
             Event::SessionClosed { session } => self.session_closed(now, session),
             Event::Status { session, update } => self.status(now, session, *update),
+            Event::ExecutorMessage { session, message } => {
+                self.executor_message(session, *message);
+            }
+            Event::ExecutorEnded { session, ended } => self.executor_ended(session, *ended),
             Event::Pong { session } => self.pong(session),
             Event::Tick => self.tick(now),
         }

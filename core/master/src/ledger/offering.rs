@@ -83,10 +83,23 @@ impl Ledger {
             agent.offers.remove(id);
             agent.offered = agent.offered.saturating_sub(&offer.resources);
         }
+        if offer.resources.has_shared() {
+            self.recount_shared_offers(&offer.agent);
+        }
         if let Some(framework) = self.framework_mut(&offer.framework) {
             framework.offers.remove(id);
         }
         Some(offer)
+    }
+
+    /// A shared volume may be in several offers.
+    fn recount_shared_offers(&mut self, id: &AgentId) {
+        let Some(agent) = self.agents.get(id) else { return };
+        let left = agent.offers.iter().filter_map(|offer| self.offers.get(offer));
+        let shared = left.map(|offer| &offer.resources).sum::<Resources>().shared();
+        if let Some(agent) = self.agent_mut(id) {
+            agent.offered += &shared;
+        }
     }
 
     /// Takes the offer back and frees what was in it.
@@ -145,8 +158,6 @@ impl Ledger {
 
 /// The framework's executors on the agent.
 fn executors(framework: &super::Framework, agent: &super::Agent) -> Vec<v1::ExecutorId> {
-    let here = agent.tasks.iter().filter(|(owner, _)| *owner == framework.id);
-    here.filter_map(|(_, task)| framework.tasks.get(task).map(Arc::as_ref))
-        .filter_map(|task| task.executor.as_ref().map(Into::into))
-        .collect()
+    let own = agent.executors.keys().filter(|(owner, _)| *owner == framework.id);
+    own.map(|(_, executor)| executor.into()).collect()
 }

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use karman_api::mesos::v1;
-use karman_api::mesos::v1::scheduler::{self, call, event};
+use karman_api::mesos::v1::scheduler::call;
 use karman_api::mesos::v1::task_status::{Reason, Source};
 use karman_api::mesos::v1::{OperationState, TaskState};
 use karman_model::id::{AgentId, FrameworkId, TaskId};
 use karman_model::time::Timestamp;
 
-use super::status::{self, Verdict, precise};
+use super::status::{Verdict, precise};
 use super::{Framework, Ledger, Presence, Task};
 
 impl Ledger {
@@ -55,8 +55,8 @@ impl Ledger {
             Some(Some(Presence::Unreachable { since })) => {
                 (TaskState::TaskUnreachable, "the agent cannot be reached", Some(since))
             }
-            Some(None) if agent.as_ref().is_some_and(|it| self.registry.gone.contains_key(it)) => {
-                (TaskState::TaskGoneByOperator, "the operator removed the agent for ever", None)
+            Some(None) if self.is_gone(asked.agent_id.as_ref()) => {
+                (TaskState::TaskGoneByOperator, "the agent was removed by an operator", None)
             }
             Some(None) | None => (TaskState::TaskUnknown, "the task is not known", None),
         };
@@ -93,40 +93,63 @@ impl Ledger {
         }
     }
 
-    /// No operation is ever known: what is said follows from the agent alone.
     pub(super) fn reconcile_operations(
         &mut self,
         framework: &FrameworkId,
         reconcile: call::ReconcileOperations,
     ) {
-        for call::reconcile_operations::Operation {
-            operation_id,
+        let statuses = if reconcile.operations.is_empty() {
+            self.known_operations(framework, None)
+        } else {
+            let asked = reconcile.operations.into_iter();
+            asked.flat_map(|asked| self.operation_statuses(framework, asked)).collect()
+        };
+        for status in statuses {
+            self.send_operation_status(framework, status);
+        }
+    }
+
+    fn is_gone(&self, agent: Option<&v1::AgentId>) -> bool {
+        agent.is_some_and(|agent| self.registry.gone.contains_key(agent.value.as_str()))
+    }
+
+    /// Of an operation that is not known, what is said follows from its agent.
+    fn operation_statuses(
+        &self,
+        framework: &FrameworkId,
+        asked: call::reconcile_operations::Operation,
+    ) -> Vec<v1::OperationStatus> {
+        let call::reconcile_operations::Operation { operation_id, agent_id, resource_provider_id } =
+            asked;
+        let known = self.known_operations(framework, Some(&(&operation_id).into()));
+        if !known.is_empty() {
+            return known;
+        }
+        let presence = agent_id
+            .as_ref()
+            .map(|agent| self.agents.get(&AgentId::from(agent)).map(|agent| agent.presence));
+        let state = match presence {
+            Some(Some(Presence::Recovered)) => OperationState::OperationRecovering,
+            None if self.awaits_agents() => OperationState::OperationRecovering,
+            Some(Some(Presence::Unreachable { .. })) => OperationState::OperationUnreachable,
+            Some(None) if self.is_gone(agent_id.as_ref()) => {
+                OperationState::OperationGoneByOperator
+            }
+            Some(Some(Presence::Registered | Presence::Disconnected) | None) | None => {
+                OperationState::OperationUnknown
+            }
+        };
+        let message = match state {
+            OperationState::OperationUnknown => "the operation is not known",
+            _awaited => "the agent of the operation is not there",
+        };
+        vec![v1::OperationStatus {
+            operation_id: Some(operation_id),
+            state: state.into(),
+            message: Some(message.to_owned()),
             agent_id,
             resource_provider_id,
-        } in reconcile.operations
-        {
-            let presence =
-                agent_id.as_ref().and_then(|agent| self.agents.get(&AgentId::from(agent)));
-            let state = match presence.map(|agent| agent.presence) {
-                Some(Presence::Recovered) => OperationState::OperationRecovering,
-                Some(Presence::Unreachable { .. }) => OperationState::OperationUnreachable,
-                Some(Presence::Registered | Presence::Disconnected) | None => {
-                    OperationState::OperationUnknown
-                }
-            };
-            let status = v1::OperationStatus {
-                operation_id: Some(operation_id),
-                state: state.into(),
-                agent_id,
-                resource_provider_id,
-                ..Default::default()
-            };
-            let update_operation_status = Some(event::UpdateOperationStatus { status });
-            let kind = event::Type::UpdateOperationStatus;
-            self.send(
-                framework,
-                scheduler::Event { update_operation_status, ..status::event(kind) },
-            );
-        }
+            ..Default::default()
+        }]
     }
 }

@@ -2,7 +2,7 @@
 //! Tasks are not stored: they come back with their agents.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +16,9 @@ use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
 use super::task::Shown;
-use super::{Agent, Drain, Framework, Ledger, Link, Presence, Standing, Timer, gone};
+use super::{
+    Agent, Drain, Framework, Ledger, Link, Presence, Standing, StoredOperation, Timer, gone,
+};
 
 /// A framework that was connected when the master stopped gets at least this
 /// long to come back, however short its failover timeout: it did not leave.
@@ -39,6 +41,10 @@ pub struct StoredAgent {
     pub unreachable: Option<Timestamp>,
     pub deactivated: bool,
     pub drain: Option<Drain>,
+    /// With reservations and volumes; `None` if there are none.
+    pub total: Option<Vec<v1::Resource>>,
+    /// That are not acknowledged.
+    pub operations: Vec<StoredOperation>,
 }
 
 #[derive(Clone, Debug)]
@@ -97,6 +103,12 @@ impl Ledger {
             },
             deactivated: agent.standing.deactivated,
             drain: agent.standing.drain,
+            total: agent
+                .total
+                .iter()
+                .any(|resource| resource.kind != resource.kind.origin())
+                .then(|| convert::resources_to_wire(&agent.total, convert::Format::Refined)),
+            operations: agent.operations.values().map(|it| it.to_stored()).collect(),
         })
     }
 
@@ -164,13 +176,24 @@ impl Ledger {
     }
 
     fn restore_agent(&mut self, now: Timestamp, stored: StoredAgent) {
-        let StoredAgent { id, info, ip, version, registered, unreachable, deactivated, drain } =
-            stored;
+        let StoredAgent {
+            id,
+            info,
+            ip,
+            version,
+            registered,
+            unreachable,
+            deactivated,
+            drain,
+            total,
+            operations,
+        } = stored;
+        let total = total.as_ref().unwrap_or(&info.resources);
         let patience = self.registry.settings.agent_reregister_timeout;
         let deadline = unreachable.is_none().then_some(now + patience);
         let mut agent = Agent {
             id: id.clone(),
-            total: convert::resources_from_wire(&info.resources).unwrap_or_default(),
+            total: convert::resources_from_wire(total).unwrap_or_default().unallocated(),
             info: Arc::new(info),
             ip,
             version,
@@ -184,6 +207,8 @@ impl Ledger {
             offered: Resources::EMPTY,
             tasks: BTreeSet::new(),
             offers: BTreeSet::new(),
+            executors: BTreeMap::new(),
+            operations: BTreeMap::new(),
             pings_missed: 0,
             shown: Shown::default(),
             shown_outline: Shown::default(),
@@ -196,7 +221,10 @@ impl Ledger {
         if let Some(deadline) = deadline {
             self.timers.set(deadline, Timer::Absence(id.clone()));
         }
-        self.agents.insert(id, Arc::new(agent));
+        self.agents.insert(id.clone(), Arc::new(agent));
+        for operation in operations {
+            self.put_operation(now, &id, operation);
+        }
     }
 
     fn restore_framework(

@@ -11,14 +11,14 @@ use karman_api::mesos::v1::TaskState;
 use karman_api::mesos::v1::task_status::{Reason, Source};
 use karman_api::session::{self, master_message::Body};
 use karman_model::id::{self, AgentId, FrameworkId, TaskId};
-use karman_model::resource::Resources;
+use karman_model::resource::{Resources, reconcile};
 use karman_model::time::Timestamp;
 
 use super::status::{Verdict, precise};
 use super::task::Shown;
 use super::{
     Agent, Effect, Framework, Key, Ledger, Link, Presence, SessionId, Task, Timer, admission,
-    is_terminal, recover,
+    is_terminal, operations, recover,
 };
 use crate::validate;
 
@@ -75,7 +75,9 @@ impl Ledger {
         let total =
             convert::resources_from_wire(&info.resources).map_err(Refusal::Wire)?.unallocated();
         convert::attributes_from_wire(&info.attributes).map_err(Refusal::Wire)?;
-        if !validate::is_storable(&info) {
+        let held =
+            convert::resources_from_wire(&register.held).map_err(Refusal::Wire)?.unallocated();
+        if !validate::is_storable(&info) || !operations::is_storable(&held) {
             return Err(Refusal::Large);
         }
         // What it says is its address, if it says one: the connection may come
@@ -102,6 +104,10 @@ impl Ledger {
             }
             self.forget_twin(old);
         }
+        // What was reserved or made a volume stays so; of an agent that is not on
+        // record only it itself can know.
+        let known = old.as_ref().map_or(&held, |old| &old.total);
+        let total = reconcile(&total, known).total;
         let (registered, reregistered) = match &old {
             Some(old) => (old.registered, Some(now)),
             None => (now, None),
@@ -125,6 +131,8 @@ impl Ledger {
             offered: Resources::EMPTY,
             tasks: BTreeSet::new(),
             offers: BTreeSet::new(),
+            executors: BTreeMap::new(),
+            operations: BTreeMap::new(),
             pings_missed: 0,
             shown: Shown::default(),
             shown_outline: Shown::default(),
@@ -161,11 +169,14 @@ impl Ledger {
             for (framework, task) in &old.tasks {
                 self.uncharge(framework, task);
             }
+            self.dismiss_all(&id);
             agent.tasks.clone_from(&old.tasks);
+            agent.operations.clone_from(&old.operations);
             if matches!(old.presence, Presence::Recovered) {
                 self.recovered_one();
             }
-            save = old.info != agent.info
+            save = old.total != agent.total
+                || old.info != agent.info
                 || matches!(old.presence, Presence::Unreachable { .. })
                 || old.ip != agent.ip;
         }
@@ -185,7 +196,7 @@ impl Ledger {
         let Some(task) = owner.tasks.get(id).filter(|task| !task.is_terminal()).cloned() else {
             return;
         };
-        self.allocator.release(&task.agent, framework, &task.role, &task.resources);
+        self.allocator.release(&task.agent, framework, &task.role, &task.resources.exclusive());
     }
 
     /// Compares the tasks that the agent knows with those that it should.
@@ -207,12 +218,14 @@ impl Ledger {
             ping_timeout_ms: self.silence_ms(),
         };
         self.effect(Effect::Tell { session, message: Box::new(Body::Registered(registered)) });
+        self.tell_resources(id);
         self.repeat_drain(id, drain);
         self.invite(id);
         let mut seen = BTreeSet::new();
         let mut dead = BTreeSet::new();
-        for session::AgentTask { framework_id, task, status, latest, executor: _ } in tasks {
-            let (Some(framework), Some(info)) = (framework_id, task) else { continue };
+        for session::AgentTask { framework_id, task, status, latest, executor } in tasks {
+            let (Some(framework), Some(mut info)) = (framework_id, task) else { continue };
+            info.executor = info.executor.or(executor);
             // One id is shared by all tasks of the framework.
             let known = self.frameworks.get(framework.value.as_str());
             let framework =
@@ -290,6 +303,8 @@ impl Ledger {
         );
         validate::task::complete(&mut info, &role);
         let Ok(resources) = self.pool.share_wire(&info.resources, &role) else { return id };
+        let resources = self.with_own_volumes(agent, &role, resources);
+        let executor = info.executor.clone();
         let state =
             latest.as_ref().or(told.as_ref()).map_or(TaskState::TaskStaging, v1::TaskStatus::state);
         let mut task = Task::new(framework.clone(), agent.clone(), role, &info, resources);
@@ -307,7 +322,11 @@ impl Ledger {
         }
         let kill = task.kill.filter(|_| !task.is_terminal());
         if !task.is_terminal() {
-            self.allocator.charge(agent, framework, &task.role, &task.resources);
+            let resources = task.resources.exclusive();
+            self.allocator.charge(agent, framework, &task.role, &resources);
+            if let Some(executor) = &executor {
+                self.employ_found(agent, framework, &task.role, executor);
+            }
         }
         self.add_task(task);
         if returned {

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeSet;
 
-use karman_model::id::{AgentId, FrameworkId, OfferId};
+use karman_model::id::{AgentId, FrameworkId, OfferId, OperationId};
 use karman_model::time::Timestamp;
 
 use super::{Ledger, SessionId};
@@ -27,6 +27,8 @@ pub(super) enum Timer {
     Registry,
     /// Offer again after a restart, although agents are missing.
     Recovery,
+    /// Say again what became of the operation.
+    Operation(AgentId, FrameworkId, OperationId),
 }
 
 #[derive(Clone, Debug, Default)]
@@ -66,6 +68,9 @@ impl Ledger {
                 Timer::Invite(agent) => self.invite(&agent),
                 Timer::Registry => self.registry_due(now),
                 Timer::Recovery => self.end_recovery(),
+                Timer::Operation(agent, framework, operation) => {
+                    self.operation_due(now, &agent, &framework, &operation);
+                }
             }
         }
     }

@@ -1,6 +1,6 @@
 #![expect(deprecated, reason = "the old format lives in fields that are marked so")]
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -30,6 +30,8 @@ fn agent() -> Agent {
         offered: Resources::EMPTY,
         tasks: BTreeSet::new(),
         offers: BTreeSet::new(),
+        executors: BTreeMap::new(),
+        operations: BTreeMap::new(),
         pings_missed: 0,
         shown: Default::default(),
         shown_outline: Default::default(),

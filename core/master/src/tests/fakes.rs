@@ -232,12 +232,18 @@ impl Agent {
         agent
     }
 
-    /// `None` when the master has closed the session.
+    /// `None` when the master has closed the session. What the agent has is left
+    /// out: it is said after each registration.
     pub(super) async fn told(&mut self) -> Option<Body> {
-        let message = tokio::time::timeout(PATIENCE, self.incoming.message())
-            .await
-            .expect("a message in time");
-        message.ok()??.body
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.incoming.message())
+                .await
+                .expect("a message in time");
+            match message.ok()??.body {
+                Some(Body::Resources(_)) => {}
+                body => return body,
+            }
+        }
     }
 
     pub(super) async fn report(&self, framework: &str, task: &str, state: &str) {

@@ -2,8 +2,13 @@
 #![deny(clippy::disallowed_methods)]
 
 pub mod call;
+pub mod check;
 pub mod constraints;
+pub mod container;
+pub mod executor;
 pub mod framework;
+pub mod operation;
+pub mod resources;
 pub mod task;
 
 /// The most bytes of what a framework or an agent says about itself, as it is

@@ -1,6 +1,5 @@
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::scheduler::Call;
-use karman_model::id::AgentId;
 use serde_json::{Value, json};
 
 use super::*;
@@ -140,7 +139,8 @@ fn check_task(changes: Value, expected: &str) {
     let mut info: v1::TaskInfo = serde_json::from_value(all).unwrap();
     let role = "*".into();
     task::complete(&mut info, &role);
-    let result = task::check(&info, &AgentId::from("a"), &role, false)
+    let place = task::Place { agent: &"a".into(), role: &role };
+    let result = task::check(&info, place, false)
         .map_or_else(|error| error.to_string(), |resources| resources.to_string());
     assert_eq!(result, expected);
 }
@@ -165,21 +165,21 @@ fn tasks_follow_the_rules() {
     );
     check_task(
         json!({"resources": [cpus(1.0), {"name": "cpus", "type": "SCALAR", "scalar": {"value": 1}, "revocable": {}}]}),
-        "Task mixes revocable and non-revocable 'cpus'",
+        "Task uses invalid resources: 'cpus' mixes revocable and non-revocable resources",
     );
     check_task(
         json!({"resources": [{"name": "gpus", "type": "SCALAR", "scalar": {"value": 0.5}}]}),
-        "Task must use whole gpus",
+        "Task uses invalid resources: 'gpus' must be whole, not 0.5",
     );
     check_task(
         json!({"resources": [{"name": "cpus", "type": "SCALAR", "scalar": {"value": 1}, "allocation_info": {"role": "x"}}]}),
-        "Task uses resources allocated to 'x', the offer is of '*'",
+        "Task uses invalid resources: 'cpus' is allocated to 'x', the offer is of '*'",
     );
     check_task(json!({"limits": {"cpus": {"value": 2}}}), "cpus:1");
     check_task(json!({"limits": {"cpus": {"value": "Infinity"}}}), "cpus:1");
     check_task(
         json!({"limits": {"cpus": {"value": 0.5}}}),
-        "TaskInfo.limits of 'cpus' is below what the task requests",
+        "TaskInfo.limits of 'cpus' is 0.5, below the 1 that the task requests",
     );
     check_task(
         json!({"limits": {"disk": {"value": 1}}}),
@@ -197,12 +197,98 @@ fn tasks_follow_the_rules() {
     let executor =
         json!({"executor_id": {"value": "e"}, "type": "CUSTOM", "command": {"value": "x"}});
     check_task(json!({"executor": executor}), both);
+    check_task(json!({"executor": executor, "command": null}), "cpus:1");
+    let huge =
+        json!([{"name": "ports", "type": "RANGES", "ranges": {"range": [{"begin": 9, "end": 1}]}}]);
     check_task(
-        json!({"executor": executor, "command": null}),
-        "tasks with an executor of their own are not supported by this release",
+        json!({"resources": huge}),
+        "Task uses invalid resources: ranges of 'ports' is refused: range 9-1 ends before it begins",
     );
     check_task(
-        json!({"executor": {"executor_id": {"value": "e"}, "type": "DEFAULT"}, "command": null}),
-        "ExecutorInfo of LAUNCH must be of type CUSTOM and have a command",
+        json!({"resources": [cpus(9.1e12)]}),
+        "Task uses invalid resources: scalar of 'cpus' is refused: must be between -9e12 and 9e12",
+    );
+    check_task(
+        json!({"resources": [{"name": "disk", "type": "SCALAR", "scalar": {"value": 1}, "provider_id": {"value": "p"}}]}),
+        "Task uses invalid resources: 'disk' is of the resource provider 'p', which does not exist",
+    );
+    check_task(
+        json!({"resources": [{"name": "disk", "type": "SCALAR", "scalar": {"value": 1}, "shared": {}}]}),
+        "Task uses invalid resources: 'disk' is shared and no persistent volume",
+    );
+    check_task(
+        json!({"health_check": {"http": {"port": 80, "path": "x"}}}),
+        "HealthCheck.http.path must start with a slash, not be 'x'",
+    );
+    check_task(
+        json!({"health_check": {"http": {"port": 70000}}}),
+        "HealthCheck.http.port must be a port number up to 65535, not 70000",
+    );
+    check_task(
+        json!({"check": {"type": "TCP"}}),
+        "CheckInfo must be of type COMMAND, HTTP or TCP and say how",
+    );
+    check_task(
+        json!({"check": {"type": "COMMAND", "command": {"command": {}}}}),
+        "CheckInfo.command must have a value or be without a shell",
+    );
+    check_task(
+        json!({"kill_policy": {"grace_period": {"nanoseconds": -1}}}),
+        "KillPolicy.grace_period must not be negative",
+    );
+    check_task(
+        json!({"max_completion_time": {"nanoseconds": i64::MIN}}),
+        "TaskInfo.max_completion_time must not be negative",
+    );
+    check_task(
+        json!({"command": {"value": "x", "environment": {"variables": [{"name": "A"}]}}}),
+        "TaskInfo.command.environment: variable 'A' of type VALUE must have a value",
+    );
+    check_task(
+        json!({"container": {"type": "DOCKER"}}),
+        "TaskInfo.container of type DOCKER must have 'docker' set",
+    );
+    check_task(
+        json!({"container": {"type": "MESOS", "volumes": [{"mode": "RW", "container_path": "a", "host_path": "b", "source": {"type": "HOST_PATH"}}]}}),
+        "TaskInfo.container.volumes: 'a' must have only one of 'host_path', 'image' and 'source'",
+    );
+}
+
+#[track_caller]
+fn check_executor(changes: Value, expected: &str) {
+    let mut all = json!({
+        "executor_id": {"value": "e"}, "type": "CUSTOM", "command": {"value": "x"},
+        "resources": [cpus(1.0)],
+    });
+    all.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
+    let info: v1::ExecutorInfo = serde_json::from_value(all).unwrap();
+    let result = executor::check(&info, &"f".into(), &"*".into())
+        .and_then(|resources| executor::is_custom(&info).map(|()| resources))
+        .map_or_else(|error| error.to_string(), |resources| resources.to_string());
+    assert_eq!(result, expected);
+}
+
+#[test]
+fn executors_follow_the_rules() {
+    check_executor(json!({}), "cpus:1");
+    check_executor(json!({"type": null, "resources": []}), "");
+    let custom = "ExecutorInfo of LAUNCH must be of type CUSTOM and have a command";
+    check_executor(json!({"type": "DEFAULT", "command": null}), custom);
+    check_executor(json!({"command": null}), custom);
+    check_executor(
+        json!({"executor_id": {"value": ".."}}),
+        "ExecutorInfo.executor_id must not be '..'",
+    );
+    check_executor(
+        json!({"framework_id": {"value": "g"}}),
+        "ExecutorInfo has an invalid framework_id 'g', it must be 'f'",
+    );
+    check_executor(
+        json!({"resources": [cpus(-1.0)]}),
+        "Executor uses invalid resources: scalar of 'cpus' must not be negative",
+    );
+    check_executor(
+        json!({"shutdown_grace_period": {"nanoseconds": -5}}),
+        "'ExecutorInfo.shutdown_grace_period' must not be negative",
     );
 }

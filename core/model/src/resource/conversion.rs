@@ -83,6 +83,15 @@ impl Conversion {
         Self { consumed: self.consumed.unallocated(), converted: self.converted.unallocated() }
     }
 
+    /// The same on the account of `role`.
+    #[must_use]
+    pub fn allocated_to(&self, role: &str) -> Self {
+        Self {
+            consumed: self.consumed.allocated_to(role),
+            converted: self.converted.allocated_to(role),
+        }
+    }
+
     /// The pool afterwards; `None` if what is consumed is not in it.
     pub fn apply(&self, pool: &Resources) -> Option<Resources> {
         Some(pool.checked_sub(&self.consumed)? + &self.converted)

@@ -1,6 +1,7 @@
 //! A bag of resources with exact addition and subtraction.
 #![deny(clippy::disallowed_methods)]
 
+use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
@@ -132,12 +133,31 @@ impl Resources {
     }
 
     /// Only what one alone can use at a time.
-    #[must_use]
-    pub fn exclusive(&self) -> Self {
+    pub fn exclusive(&self) -> Cow<'_, Self> {
         if self.0.iter().all(|resource| !resource.kind.shared) {
-            return self.clone();
+            return Cow::Borrowed(self);
         }
-        self.filter(|kind| !kind.shared)
+        Cow::Owned(self.filter(|kind| !kind.shared))
+    }
+
+    /// Whether several can use something in here at a time.
+    pub fn has_shared(&self) -> bool {
+        self.0.iter().any(|resource| resource.kind.shared)
+    }
+
+    /// What both have.
+    #[must_use]
+    pub fn common(&self, other: &Self) -> Self {
+        let both = self.0.iter().filter_map(|mine| {
+            let theirs = other.position(mine).ok().and_then(|at| other.0.get(at))?;
+            let value = if mine.kind.is_indivisible() {
+                (mine.value == theirs.value).then(|| mine.value.clone())?
+            } else {
+                mine.value.common(&theirs.value)?
+            };
+            Some(Resource { kind: mine.kind.clone(), value })
+        });
+        both.collect()
     }
 
     /// Only what several can use at a time.

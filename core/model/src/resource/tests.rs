@@ -212,6 +212,13 @@ proptest! {
     }
 
     #[test]
+    fn what_both_have_is_in_both(a in strategies::resources(), b in strategies::resources()) {
+        let common = a.common(&b);
+        prop_assert!(a.contains(&common) && b.contains(&common));
+        prop_assert_eq!(a.common(&a), a);
+    }
+
+    #[test]
     fn nothing_empty_is_kept(a in strategies::resources(), b in strategies::resources()) {
         let left = a.saturating_sub(&b);
         prop_assert!(left.iter().all(|resource| !resource.value.is_empty()));

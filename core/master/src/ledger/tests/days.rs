@@ -21,7 +21,8 @@ fn a_task_runs_from_offer_to_acknowledged_end() {
     assert!(
         matches!(&told[0], Body::Registered(it) if it.agent_id.as_ref().unwrap().value == "m1-S0")
     );
-    assert!(matches!(&told[1], Body::Launch(it) if it.tasks[0].task_id.value == "t1"));
+    assert!(matches!(&told[1], Body::Resources(it) if it.resources.len() == 3));
+    assert!(matches!(&told[2], Body::Launch(it) if it.tasks[0].task_id.value == "t1"));
     // The rest was declined with the default filter.
     assert!(world.offers("s1").is_empty());
 

@@ -3,12 +3,20 @@
 
 use std::collections::BTreeMap;
 
+use karman_api::convert::{self, Format};
 use karman_api::mesos::v1;
+use karman_api::session::AgentTask;
+use karman_model::quantity::Quantity;
+use karman_model::resource::{
+    Disk, Persistence, Reservation, ReservationType, Resource, Resources, Value, Volume, VolumeMode,
+};
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::super::*;
-use super::world::{World, has};
+use super::world::{World, has, task_info};
+
+const RESOURCES: &str = "cpus:4;mem:1000;disk:1000;ports:[1000-1009]";
 
 #[derive(Clone, Debug)]
 enum Step {
@@ -36,6 +44,14 @@ enum Step {
         terminal: bool,
     },
     Acknowledge(prop::sample::Index),
+    /// Something of an offer, or of an agent by an operator, becomes something
+    /// else.
+    Convert {
+        framework: Option<usize>,
+        what: prop::sample::Index,
+        how: u8,
+        share: u32,
+    },
     Wait(u64),
     Drain {
         agent: usize,
@@ -79,6 +95,9 @@ fn step() -> impl Strategy<Value = Step> {
         1 => (0usize..2).prop_map(Step::AgentDown),
         5 => (index(), any::<bool>()).prop_map(|(task, terminal)| Step::Status { task, terminal }),
         4 => index().prop_map(Step::Acknowledge),
+        5 => (prop::option::weighted(0.8, 0usize..3), index(), 0u8..3, 1u32..5).prop_map(
+            |(framework, what, how, share)| Step::Convert { framework, what, how, share }
+        ),
         2 => (1u64..130_000).prop_map(Step::Wait),
         1 => (0usize..2, prop::bool::weighted(0.2))
             .prop_map(|(agent, mark_gone)| Step::Drain { agent, mark_gone }),
@@ -107,6 +126,7 @@ struct Play {
     sessions: BTreeMap<usize, SessionId>,
     /// Agent, framework and state by task.
     tasks: BTreeMap<String, (usize, FrameworkId, &'static str)>,
+    costs: BTreeMap<String, f64>,
     made: usize,
 }
 
@@ -162,6 +182,9 @@ impl Play {
                 if self.world.ledger.frameworks.contains_key(&framework) {
                     self.world.acknowledge(&framework, &agent_id(agent), &task, state);
                 }
+            }
+            Step::Convert { framework, what, how, share } => {
+                self.convert(framework, &what, how, share);
             }
             Step::Wait(ms) => self.world.wait(ms),
             Step::Restart => self.restart(),
@@ -281,7 +304,55 @@ impl Play {
         self.world.launch(&id, &wire, &task, f64::from(cpus) / 1000.0);
         if self.world.ledger.frameworks[&id].tasks.contains_key(task.as_str()) {
             let agent = usize::from(offer.agent.as_str() == agent_id(1));
+            self.costs.insert(task.clone(), f64::from(cpus) / 1000.0);
             self.tasks.insert(task, (agent, id, "TASK_STAGING"));
+        }
+    }
+
+    fn convert(
+        &mut self,
+        framework: Option<usize>,
+        what: &prop::sample::Index,
+        how: u8,
+        share: u32,
+    ) {
+        self.made += 1;
+        let volume = format!("v{}", self.made);
+        if let Some(framework) = framework {
+            let Some((id, _)) = self.stream(framework) else { return };
+            let ledger = &self.world.ledger;
+            let Some(offer) = ledger.frameworks[&id].offers.values().next().cloned() else {
+                return;
+            };
+            let resources: Vec<Resource> = offer.resources.unallocated().iter().cloned().collect();
+            let picked = what.get(&resources);
+            let operation = change(picked, how, share, &offer.role, &volume);
+            let wire = v1::Offer { id: (&offer.id).into(), ..Default::default() };
+            let mut operation = serde_json::to_value(operation).unwrap();
+            if share.is_multiple_of(2) {
+                operation["id"] = json!({"value": volume});
+            }
+            return self.world.accept(&id, &[wire], json!([operation]));
+        }
+        let agents: Vec<_> = self.world.ledger.agents.values().cloned().collect();
+        if agents.is_empty() {
+            return;
+        }
+        let agent = what.get(&agents);
+        let resources: Vec<Resource> = agent.total.iter().cloned().collect();
+        let operation = change(what.get(&resources), how, share, "r0", &volume);
+        let operate = Command::Operate {
+            agent: agent.id.clone(),
+            principal: None,
+            operation: Box::new(operation),
+        };
+        let _may_be_refused = self.world.command(operate);
+    }
+
+    /// Whatever was converted into whatever, there is as much as in the beginning.
+    fn check(&self) {
+        for agent in self.world.ledger.agents.values() {
+            assert_eq!(agent.total.origin(), Resources::parse(RESOURCES, "*").unwrap());
         }
     }
 
@@ -291,9 +362,13 @@ impl Play {
         }
         let here = self.tasks.iter().filter(|(_, (owner, ..))| *owner == agent);
         let known = here
-            .map(|(task, (_, framework, state))| has(framework, &agent_id(agent), task, state))
+            .map(|(task, (_, framework, state))| {
+                let info = task_info(&agent_id(agent), task, self.costs[task]);
+                let info = serde_json::from_value(info).unwrap();
+                AgentTask { task: Some(info), ..has(framework, &agent_id(agent), task, state) }
+            })
             .collect();
-        let session = self.world.agent(Some(&agent_id(agent)), known, vec![]);
+        let session = self.world.agent_with(RESOURCES, Some(&agent_id(agent)), known, vec![]);
         self.sessions.insert(agent, session);
     }
 
@@ -310,6 +385,64 @@ impl Play {
     }
 }
 
+/// Some operation that fits the resource.
+fn change(from: &Resource, how: u8, share: u32, role: &str, id: &str) -> v1::offer::Operation {
+    use v1::offer::operation as wire;
+    let part = match &from.value {
+        Value::Scalar(amount) => {
+            let part = amount.thousandths() / i64::from(share);
+            Value::Scalar(Quantity::from_thousandths(part.max(1)))
+        }
+        whole @ (Value::Ranges(_) | Value::Set(_)) => whole.clone(),
+    };
+    let to_wire = |resource: Resource| convert::resource_to_wire(&resource, Format::Refined);
+    let mut kind = from.kind.clone();
+    let mut operation = v1::offer::Operation::default();
+    let said = if kind.is_persistent_volume() {
+        match (how, &part) {
+            (2, Value::Scalar(by)) => {
+                let subtract = v1::value::Scalar { value: by.as_f64() };
+                let volume = to_wire(from.clone());
+                operation.shrink_volume = Some(wire::ShrinkVolume { volume, subtract });
+                wire::Type::ShrinkVolume
+            }
+            _whole => {
+                operation.destroy = Some(wire::Destroy { volumes: vec![to_wire(from.clone())] });
+                wire::Type::Destroy
+            }
+        }
+    } else if how == 1 && &*kind.name == "disk" && kind.reserved_to().is_some() {
+        kind.disk = Some(Box::new(Disk {
+            persistence: Some(Persistence { id: id.to_owned(), principal: None }),
+            volume: Some(Volume {
+                container_path: "data".to_owned(),
+                host_path: None,
+                mode: VolumeMode::ReadWrite,
+            }),
+            source: None,
+        }));
+        let volumes = vec![to_wire(Resource { kind, value: part })];
+        operation.create = Some(wire::Create { volumes });
+        wire::Type::Create
+    } else if kind.reserved_to().is_some() {
+        let resources = vec![to_wire(Resource { kind, value: part })];
+        operation.unreserve = Some(wire::Unreserve { resources });
+        wire::Type::Unreserve
+    } else {
+        kind.reservations.push(Reservation {
+            kind: ReservationType::Dynamic,
+            role: role.into(),
+            principal: None,
+            labels: Vec::new(),
+        });
+        let resources = vec![to_wire(Resource { kind, value: part })];
+        operation.reserve = Some(wire::Reserve { source: Vec::new(), resources });
+        wire::Type::Reserve
+    };
+    operation.r#type = Some(said.into());
+    operation
+}
+
 fn agent_id(agent: usize) -> String {
     format!("agent-{agent}")
 }
@@ -323,10 +456,12 @@ proptest! {
             streams: 0,
             sessions: BTreeMap::new(),
             tasks: BTreeMap::new(),
+            costs: BTreeMap::new(),
             made: 0,
         };
         for step in steps {
             play.step(step);
+            play.check();
         }
     }
 }

@@ -152,6 +152,24 @@ impl World {
         self.register(register(id, "host", tasks, frameworks))
     }
 
+    pub(in crate::ledger) fn agent_with(
+        &mut self,
+        resources: &str,
+        id: Option<&str>,
+        tasks: Vec<session::AgentTask>,
+        frameworks: Vec<v1::FrameworkInfo>,
+    ) -> SessionId {
+        let resources = karman_model::resource::Resources::parse(resources, "*").unwrap();
+        let mut register = register(id, "host", tasks, frameworks);
+        if let Some(agent) = &mut register.agent {
+            agent.resources = karman_api::convert::resources_to_wire(
+                &resources,
+                karman_api::convert::Format::Refined,
+            );
+        }
+        self.register(register)
+    }
+
     pub(in crate::ledger) fn register(&mut self, register: session::Register) -> SessionId {
         let session = SessionId(self.sessions_made);
         self.sessions_made += 1;
@@ -178,6 +196,31 @@ impl World {
             events.into_iter().partition(|event| event.update.is_some());
         self.events.insert(stream.into(), others);
         updates.into_iter().filter_map(|event| event.update).map(|update| update.status).collect()
+    }
+
+    /// What was said about operations.
+    pub(in crate::ledger) fn operations(&mut self, stream: &str) -> Vec<v1::OperationStatus> {
+        let events = self.events.get_mut(stream).map(std::mem::take).unwrap_or_default();
+        let (updates, others): (Vec<_>, Vec<_>) =
+            events.into_iter().partition(|event| event.update_operation_status.is_some());
+        self.events.insert(stream.into(), others);
+        updates
+            .into_iter()
+            .filter_map(|it| it.update_operation_status)
+            .map(|it| it.status)
+            .collect()
+    }
+
+    /// Accepts the offers with these operations.
+    pub(in crate::ledger) fn accept(
+        &mut self,
+        framework: &FrameworkId,
+        offers: &[v1::Offer],
+        operations: Value,
+    ) {
+        let ids: Vec<&v1::OfferId> = offers.iter().map(|offer| &offer.id).collect();
+        let accept = json!({"offer_ids": ids, "operations": operations});
+        self.call(framework, json!({"type": "ACCEPT", "accept": accept}));
     }
 
     pub(in crate::ledger) fn told(&mut self, session: SessionId) -> Vec<Body> {

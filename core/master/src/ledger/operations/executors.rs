@@ -1,0 +1,130 @@
+//! Executors on an agent: there while they have tasks, and paid for once.
+#![deny(clippy::disallowed_methods)]
+
+use std::sync::Arc;
+
+use karman_allocator::Role;
+use karman_api::convert;
+use karman_api::mesos::v1;
+use karman_api::mesos::v1::scheduler::{self, event};
+use karman_api::session;
+use karman_model::id::{AgentId, ExecutorId, FrameworkId};
+use karman_model::resource::Resources;
+
+use super::super::{Ledger, SessionId, status};
+
+/// An executor that has tasks.
+#[derive(Clone, Debug)]
+pub struct Executor {
+    pub info: Arc<v1::ExecutorInfo>,
+    pub role: Role,
+    /// On the account of the role.
+    pub resources: Resources,
+    /// That are not terminal.
+    pub tasks: u32,
+}
+
+impl Ledger {
+    /// One more task for the executor; true if it is its first.
+    pub(in crate::ledger) fn employ(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        role: &Role,
+        info: &v1::ExecutorInfo,
+        resources: &Resources,
+    ) -> bool {
+        let Some(agent) = self.agent_mut(agent) else { return false };
+        let key = (framework.clone(), ExecutorId::from(&info.executor_id));
+        if let Some(executor) = agent.executors.get_mut(&key) {
+            Arc::make_mut(executor).tasks += 1;
+            return false;
+        }
+        let executor = Executor {
+            info: Arc::new(info.clone()),
+            role: Arc::clone(role),
+            resources: resources.clone(),
+            tasks: 1,
+        };
+        agent.executors.insert(key, Arc::new(executor));
+        agent.used += resources;
+        true
+    }
+
+    /// The same for a task that its agent brings back.
+    pub(in crate::ledger) fn employ_found(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        role: &Role,
+        info: &v1::ExecutorInfo,
+    ) {
+        // It has been let in before.
+        let resources = convert::resources_from_wire(&info.resources).unwrap_or_default();
+        let total = self.agents.get(agent).map(|agent| agent.total.clone()).unwrap_or_default();
+        let resources = resources.unallocated().aligned_with(&total).allocated_to(role);
+        if self.employ(agent, framework, role, info, &resources) {
+            self.allocator.charge(agent, framework, role, &resources.exclusive());
+        }
+    }
+
+    /// One task less; the last one frees the executor's resources.
+    pub(in crate::ledger) fn dismiss(
+        &mut self,
+        agent: &AgentId,
+        framework: &FrameworkId,
+        executor: &ExecutorId,
+    ) {
+        let Some(books) = self.agent_mut(agent) else { return };
+        let key = (framework.clone(), executor.clone());
+        let Some(executor) = books.executors.get_mut(&key).map(Arc::make_mut) else { return };
+        executor.tasks = executor.tasks.saturating_sub(1);
+        if executor.tasks > 0 {
+            return;
+        }
+        let Some(executor) = books.executors.remove(&key) else { return };
+        self.put_down(agent, &executor.resources);
+        self.allocator.release(agent, framework, &executor.role, &executor.resources.exclusive());
+    }
+
+    /// Frees what the executors of an agent hold whose tasks are uncertain.
+    pub(in crate::ledger) fn dismiss_all(&mut self, id: &AgentId) {
+        let Some(agent) = self.agent_mut(id) else { return };
+        for ((framework, _), executor) in std::mem::take(&mut agent.executors) {
+            let resources = executor.resources.exclusive();
+            self.allocator.release(id, &framework, &executor.role, &resources);
+        }
+    }
+
+    /// An executor speaks to its scheduler.
+    pub(in crate::ledger) fn executor_message(
+        &mut self,
+        session: SessionId,
+        message: session::ExecutorMessage,
+    ) {
+        let Some(agent) = self.sessions.get(&session).cloned() else { return };
+        let session::ExecutorMessage { framework_id, executor_id, data } = message;
+        let (Some(framework), Some(executor_id)) = (framework_id, executor_id) else { return };
+        let message = Some(event::Message { agent_id: (&agent).into(), executor_id, data });
+        let event = scheduler::Event { message, ..status::event(event::Type::Message) };
+        self.send(&FrameworkId::from(&framework), event);
+    }
+
+    /// An executor has ended; its tasks are reported by themselves.
+    pub(in crate::ledger) fn executor_ended(
+        &mut self,
+        session: SessionId,
+        ended: session::ExecutorEnded,
+    ) {
+        let Some(agent) = self.sessions.get(&session).cloned() else { return };
+        let session::ExecutorEnded { framework_id, executor_id, status: exit } = ended;
+        let (Some(framework), Some(_)) = (framework_id, &executor_id) else { return };
+        let failure = Some(event::Failure {
+            agent_id: Some((&agent).into()),
+            executor_id,
+            status: Some(exit),
+        });
+        let event = scheduler::Event { failure, ..status::event(event::Type::Failure) };
+        self.send(&FrameworkId::from(&framework), event);
+    }
+}
