@@ -49,6 +49,8 @@ pub struct Agent {
     pub used: Resources,
     pub offered: Resources,
     pub tasks: BTreeSet<(FrameworkId, TaskId)>,
+    /// What it ran when it became unreachable.
+    pub lost: BTreeSet<(FrameworkId, TaskId)>,
     pub offers: BTreeSet<OfferId>,
     pub executors: BTreeMap<(FrameworkId, ExecutorId), Arc<Executor>>,
     /// That the framework has yet to acknowledge.

@@ -82,6 +82,7 @@ impl Ledger {
         agent.pings_missed = 0;
         agent.used = Resources::EMPTY;
         let tasks = std::mem::take(&mut agent.tasks);
+        agent.lost.clone_from(&tasks);
         for (framework, task) in tasks {
             self.lose_task(now, id, &framework, &task);
         }

@@ -206,6 +206,7 @@ impl Ledger {
             used: Resources::EMPTY,
             offered: Resources::EMPTY,
             tasks: BTreeSet::new(),
+            lost: BTreeSet::new(),
             offers: BTreeSet::new(),
             executors: BTreeMap::new(),
             operations: BTreeMap::new(),

@@ -130,6 +130,7 @@ impl Ledger {
             used: Resources::EMPTY,
             offered: Resources::EMPTY,
             tasks: BTreeSet::new(),
+            lost: BTreeSet::new(),
             offers: BTreeSet::new(),
             executors: BTreeMap::new(),
             operations: BTreeMap::new(),
@@ -170,7 +171,7 @@ impl Ledger {
                 self.uncharge(framework, task);
             }
             self.dismiss_all(&id);
-            agent.tasks.clone_from(&old.tasks);
+            agent.tasks = old.tasks.union(&old.lost).cloned().collect();
             agent.operations.clone_from(&old.operations);
             if matches!(old.presence, Presence::Recovered) {
                 self.recovered_one();
@@ -287,9 +288,7 @@ impl Ledger {
         latest: Option<v1::TaskStatus>,
     ) -> TaskId {
         let id = TaskId::from(&info.task_id);
-        if self.is_elsewhere(framework, &id, agent) {
-            // Its id was given again while nobody knew of it: the younger one
-            // stays.
+        if !self.make_room(agent, framework, &id) {
             self.tell_kill(agent, framework, &id, None);
             return id;
         }
@@ -340,11 +339,25 @@ impl Ledger {
         id
     }
 
+    /// Whether the agent may have a task of that name. A name is used twice when a
+    /// framework gives it to another task before it has heard what became of the
+    /// first, and after a restart nobody else knows of both: who came first stays.
+    fn make_room(&mut self, agent: &AgentId, framework: &FrameworkId, id: &TaskId) -> bool {
+        let other = self.frameworks.get(framework).and_then(|owner| owner.tasks.get(id));
+        let Some(other) = other.filter(|other| other.agent != *agent) else { return true };
+        if !other.is_terminal() {
+            return false;
+        }
+        self.complete_task(framework, id);
+        true
+    }
+
     /// The agent does not have a task that it should have.
     fn missing(&mut self, now: Timestamp, agent: &AgentId, framework: &FrameworkId, id: &TaskId) {
         let Some(owner) = self.framework_mut(framework) else { return };
         let capabilities = owner.capabilities;
-        let Some(task) = owner.tasks.get(id) else { return };
+        // Another agent may have a task of that name by now.
+        let Some(task) = owner.task(id).filter(|task| task.agent == *agent) else { return };
         if !task.is_terminal() {
             let state = match task.state {
                 TaskState::TaskStaging => TaskState::TaskDropped,
@@ -354,7 +367,7 @@ impl Ledger {
             let verdict =
                 Verdict::new(state, Reason::Reconciliation, "the agent does not know the task");
             let mut status = verdict.status(now, id, Some(agent));
-            owner.tasks.change(id, |task| {
+            owner.change_task(id, |task| {
                 task.state = state;
                 task.remember(&mut status);
             });

@@ -29,6 +29,7 @@ fn agent() -> Agent {
         used: Resources::EMPTY,
         offered: Resources::EMPTY,
         tasks: BTreeSet::new(),
+        lost: BTreeSet::new(),
         offers: BTreeSet::new(),
         executors: BTreeMap::new(),
         operations: BTreeMap::new(),

@@ -244,3 +244,52 @@ fn an_agent_can_bring_a_framework_that_nobody_stored() {
     assert_eq!(world.subscribe("s1", json!({"id": {"value": "m0-0000"}})), Some(framework.clone()));
     assert_eq!(world.ledger.frameworks[&framework].tasks.len(), 1);
 }
+
+#[test]
+fn what_an_unreachable_agent_does_not_bring_back_is_gone() {
+    let aware = json!({"capabilities": [{"type": "PARTITION_AWARE"}]});
+    for (info, states) in
+        [(aware, vec!["TASK_UNREACHABLE", "TASK_GONE"]), (json!({}), vec!["TASK_LOST"])]
+    {
+        let (mut world, framework, session) = running(info);
+        world.apply(Event::SessionClosed { session });
+        world.wait(75_000);
+        world.agent(Some("m1-S0"), vec![], vec![]);
+        assert_eq!(world.states("s1"), states);
+        assert!(world.ledger.frameworks[&framework].unreachable.is_empty());
+        // What is asked afterwards agrees.
+        world.call(&framework, json!({"type": "RECONCILE", "reconcile": {}}));
+        assert!(world.states("s1").is_empty());
+    }
+}
+
+#[test]
+fn a_name_that_is_taken_stays_with_whom_has_it() {
+    let (mut world, framework, session) = running(json!({}));
+    let copy = has(&framework, "m1-S1", "t1", "TASK_RUNNING");
+    let other = world.agent(Some("m1-S1"), vec![copy], vec![]);
+    assert!(world.told(other).iter().any(|it| matches!(it, Body::Kill(_))));
+    // The end of the copy is not the end of the task, and is heard all the same.
+    world.status(other, &framework, "t1", "TASK_KILLED");
+    assert!(world.states("s1").is_empty());
+    assert!(matches!(&world.told(other)[0], Body::Acknowledge(_)));
+    let task = &world.ledger.frameworks[&framework].tasks["t1"];
+    assert_eq!(task.agent.as_str(), "m1-S0");
+    world.status(session, &framework, "t1", "TASK_FINISHED");
+    assert_eq!(world.states("s1"), ["TASK_FINISHED"]);
+}
+
+#[test]
+fn a_kill_is_said_again_to_an_agent_that_has_said_nothing_of_the_task() {
+    let mut world = World::new();
+    let framework = world.subscribe("s1", json!({})).unwrap();
+    let session = world.agent(None, vec![], vec![]);
+    let offer = world.offers("s1").remove(0);
+    world.launch(&framework, &offer, "t1", 1.0);
+    world.apply(Event::SessionClosed { session });
+    world.call(&framework, json!({"type": "KILL", "kill": {"task_id": {"value": "t1"}}}));
+    let mut staged = has(&framework, "m1-S0", "t1", "TASK_STAGING");
+    (staged.status, staged.latest) = (None, None);
+    let session = world.agent(Some("m1-S0"), vec![staged], vec![]);
+    assert!(world.told(session).iter().any(|it| matches!(it, Body::Kill(_))));
+}
