@@ -18,3 +18,5 @@ mod arch;
 mod conformance;
 #[cfg(test)]
 mod e2e;
+#[cfg(test)]
+mod simulation;

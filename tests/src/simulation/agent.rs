@@ -1,0 +1,512 @@
+//! Machines: an agent each, with a disk that survives its process and tasks that
+//! survive it too.
+
+use std::collections::BTreeMap;
+
+use karman_api::convert::{Format, resources_from_wire, resources_to_wire};
+use karman_api::mesos::v1;
+use karman_api::mesos::v1::TaskState;
+use karman_api::session::{self, agent_message, master_message::Body};
+use karman_master::ledger::is_terminal;
+use karman_model::resource::Resources;
+
+use super::net::{Client, Conn, End, Packet};
+use super::updates::Updates;
+use super::world::{What, World};
+
+const BACKOFF_MS_MIN: u64 = 50;
+const BACKOFF_MS_MAX: u64 = 5000;
+/// For the answer to the registration.
+const ANSWER_MS_MAX: u64 = 10_000;
+
+/// The framework and the name of a task.
+pub(super) type Name = (String, String);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Dial,
+    /// Whether the master has answered on this connection.
+    Answered(Conn),
+    Boot,
+    Retry,
+}
+
+#[derive(Debug)]
+pub(super) struct Agent {
+    host: String,
+    /// What the machine has by itself.
+    pub(super) resources: Resources,
+    /// On disk, as everything of the tasks.
+    pub(super) id: Option<String>,
+    pub(super) tasks: BTreeMap<Name, Task>,
+    frameworks: BTreeMap<String, v1::FrameworkInfo>,
+    /// The process runs.
+    pub(super) up: bool,
+    conn: Option<Conn>,
+    pub(super) registered: bool,
+    backoff_ms: u64,
+    dialling: bool,
+    pub(super) unreachable_until: u64,
+    /// Takes no new tasks, as far as it knows.
+    drain: Option<v1::DrainConfig>,
+    port: i32,
+    boots: u64,
+    /// When the next look at unacknowledged updates is.
+    retry_at: Option<u64>,
+}
+
+#[derive(Debug)]
+pub(super) struct Task {
+    info: v1::TaskInfo,
+    pub(super) resources: Resources,
+    pub(super) state: TaskState,
+    pub(super) updates: Updates,
+    /// Its framework is gone: nobody wants to hear of it.
+    pub(super) silent: bool,
+    killed: bool,
+    /// Another task of that name, later.
+    life: u64,
+}
+
+impl Task {
+    pub(super) const fn is_live(&self) -> bool {
+        !is_terminal(self.state)
+    }
+}
+
+impl Agent {
+    pub(super) fn new(index: usize, resources: Resources) -> Self {
+        Self {
+            // Some machines have two agents.
+            host: format!("host{}", index * 3 / 4),
+            resources,
+            id: None,
+            tasks: BTreeMap::new(),
+            frameworks: BTreeMap::new(),
+            up: true,
+            conn: None,
+            registered: false,
+            backoff_ms: BACKOFF_MS_MIN,
+            dialling: false,
+            unreachable_until: 0,
+            drain: None,
+            port: 5051 + i32::try_from(index).unwrap(),
+            boots: 0,
+            retry_at: None,
+        }
+    }
+
+    /// What its tasks really take.
+    pub(super) fn used(&self, of: impl Fn(&Task) -> bool) -> Resources {
+        let live = self.tasks.values().filter(|task| task.is_live() && of(task));
+        live.map(|task| task.resources.clone()).fold(Resources::EMPTY, |sum, one| sum + one)
+    }
+
+    fn info(&self) -> v1::AgentInfo {
+        v1::AgentInfo {
+            hostname: self.host.clone(),
+            port: Some(self.port),
+            resources: resources_to_wire(&self.resources, Format::Refined),
+            id: self.id.clone().map(|value| v1::AgentId { value }),
+            ..Default::default()
+        }
+    }
+
+    fn register(&self) -> session::Register {
+        let task = |((framework, _), task): (&Name, &Task)| session::AgentTask {
+            framework_id: Some(v1::FrameworkId { value: framework.clone() }),
+            task: Some(task.info.clone()),
+            status: task.updates.outstanding().cloned(),
+            latest: task.updates.latest.clone(),
+            ..Default::default()
+        };
+        session::Register {
+            agent: Some(self.info()),
+            version: "1".to_owned(),
+            boot_id: format!("b{}-{}", self.port, self.boots),
+            drain: self.drain,
+            tasks: self.tasks.iter().filter(|(_, task)| !task.silent).map(task).collect(),
+            frameworks: self.frameworks.values().cloned().collect(),
+            ..Default::default()
+        }
+    }
+}
+
+impl World {
+    pub(super) fn agent_step(&mut self, index: usize, step: Step) {
+        match step {
+            Step::Dial => self.agent_dials(index),
+            Step::Answered(conn) => {
+                let agent = &self.agents[index];
+                if agent.conn == Some(conn) && !agent.registered {
+                    self.agent_leaves(index);
+                }
+            }
+            Step::Boot => {
+                self.agents[index].up = true;
+                self.agents[index].backoff_ms = BACKOFF_MS_MIN;
+                self.agent_will_dial(index);
+            }
+            Step::Retry => {
+                self.agents[index].retry_at = None;
+                self.agent_reports(index);
+            }
+        }
+    }
+
+    pub(super) fn agent_will_dial(&mut self, index: usize) {
+        let agent = &mut self.agents[index];
+        if !agent.up || agent.conn.is_some() || std::mem::replace(&mut agent.dialling, true) {
+            return;
+        }
+        let backoff = agent.backoff_ms;
+        agent.backoff_ms = (backoff * 2).min(BACKOFF_MS_MAX);
+        let wait = backoff / 2 + self.rng.below(backoff / 2 + 1);
+        self.after(wait, What::Agent { index, step: Step::Dial });
+    }
+
+    fn agent_dials(&mut self, index: usize) {
+        let agent = &mut self.agents[index];
+        agent.dialling = false;
+        if !agent.up || agent.conn.is_some() {
+            return;
+        }
+        let Some(master) = self.leader.filter(|_| agent.unreachable_until <= self.now) else {
+            return self.agent_will_dial(index);
+        };
+        let conn = self.connect(Client::Agent(index), master);
+        self.sessions.insert(conn);
+        let agent = &mut self.agents[index];
+        agent.conn = Some(conn);
+        let register = agent.register();
+        self.note(&[20, index as u64, conn], || {
+            format!(
+                "agent {index} registers as {:?} on {conn}",
+                register.agent.as_ref().and_then(|it| it.id.as_ref())
+            )
+        });
+        let body = agent_message::Body::Register(register);
+        self.send(conn, End::Master, Packet::FromAgent(Box::new(body)));
+        self.after(ANSWER_MS_MAX, What::Agent { index, step: Step::Answered(conn) });
+    }
+
+    /// Closes the session and looks for another.
+    pub(super) fn agent_leaves(&mut self, index: usize) {
+        if let Some(conn) = self.agents[index].conn.take() {
+            self.hang_up(conn, End::Client);
+        }
+        self.agents[index].registered = false;
+        self.agent_will_dial(index);
+    }
+
+    pub(super) fn agent_hung_up(&mut self, index: usize, conn: Conn) {
+        if self.agents[index].conn == Some(conn) {
+            self.agents[index].conn = None;
+            self.agents[index].registered = false;
+            self.agent_will_dial(index);
+        }
+    }
+
+    /// The process ends; `boot` is when it starts again.
+    pub(super) fn agent_stops(&mut self, index: usize, boot_ms: u64) {
+        self.note(&[21, index as u64], || format!("agent {index} stops for {boot_ms} ms"));
+        let agent = &mut self.agents[index];
+        agent.up = false;
+        agent.registered = false;
+        if let Some(conn) = agent.conn.take() {
+            let silently = self.rng.percent(20);
+            self.hang_up(conn, End::Client);
+            self.cut(conn, silently);
+        }
+        self.after(boot_ms, What::Agent { index, step: Step::Boot });
+    }
+
+    /// The machine restarts: no task survives, all are reported.
+    pub(super) fn machine_restarts(&mut self, index: usize) {
+        let names: Vec<Name> = self.agents[index].tasks.keys().cloned().collect();
+        for name in names {
+            if self.agents[index].tasks.get(&name).is_some_and(Task::is_live) {
+                self.task_becomes(index, &name, TaskState::TaskLost);
+            }
+        }
+        self.agents[index].boots += 1;
+    }
+
+    /// Its disk is empty: it comes back as somebody else.
+    pub(super) fn machine_forgets(&mut self, index: usize) {
+        let agent = &mut self.agents[index];
+        agent.boots += 1;
+        let id = agent.id.take();
+        agent.frameworks.clear();
+        agent.drain = None;
+        let tasks = std::mem::take(&mut agent.tasks);
+        self.note(&[22, index as u64], || format!("agent {index} forgets that it was {id:?}"));
+        for name in tasks.into_keys() {
+            self.truth.vanished(&name);
+        }
+        self.truth.lost_agents.extend(id);
+    }
+
+    pub(super) fn agent_hears(&mut self, index: usize, conn: Conn, body: Body) {
+        if self.agents[index].conn != Some(conn) {
+            return;
+        }
+        match body {
+            Body::Registered(registered) => {
+                let id = registered.agent_id.expect("an agent is told its id").value;
+                let agent = &mut self.agents[index];
+                assert!(
+                    agent.id.as_ref().is_none_or(|known| *known == id),
+                    "an agent keeps its id: {:?} became {id}",
+                    agent.id
+                );
+                agent.id = Some(id.clone());
+                agent.registered = true;
+                agent.backoff_ms = BACKOFF_MS_MIN;
+                agent.tasks.values_mut().for_each(|task| task.updates.reconnected());
+                self.truth.agents.insert(id);
+                self.agent_reports(index);
+            }
+            Body::Rejected(rejected) => panic!("agent {index} is rejected: {}", rejected.reason),
+            Body::Launch(launch) => self.agent_launches(index, launch),
+            Body::Kill(session::Kill { framework_id, task_id, .. }) => {
+                let (Some(framework), Some(task)) = (framework_id, task_id) else { return };
+                self.task_killed(index, &(framework.value, task.value));
+            }
+            Body::Acknowledge(session::Acknowledge { framework_id, task_id, uuid }) => {
+                let (Some(framework), Some(task)) = (framework_id, task_id) else { return };
+                self.agent_acknowledged(index, &(framework.value, task.value), &uuid);
+            }
+            Body::Ping(_) => {
+                let body = agent_message::Body::Pong(session::Pong {});
+                self.send(conn, End::Master, Packet::FromAgent(Box::new(body)));
+            }
+            Body::ShutdownFramework(session::ShutdownFramework { framework_id }) => {
+                let Some(framework) = framework_id else { return };
+                self.agent_ends_framework(index, &framework.value);
+            }
+            Body::ShutdownExecutor(session::ShutdownExecutor { framework_id, executor_id }) => {
+                let (Some(framework), Some(executor)) = (framework_id, executor_id) else { return };
+                self.task_killed(index, &(framework.value, executor.value));
+            }
+            Body::Drain(session::Drain { config }) => {
+                self.agents[index].drain = config;
+                let names: Vec<Name> = self.agents[index].tasks.keys().cloned().collect();
+                for name in names.iter().filter(|_| config.is_some()) {
+                    self.task_killed(index, name);
+                }
+            }
+            Body::Shutdown(_) => {
+                let id = self.agents[index].id.clone();
+                assert!(
+                    id.as_ref().is_none_or(|id| self.truth.condemned.contains(id)),
+                    "nobody wanted {id:?} to end"
+                );
+                self.machine_forgets(index);
+                self.agent_stops(index, 5000);
+            }
+            Body::Resources(_) | Body::Message(_) => {}
+        }
+    }
+
+    fn agent_launches(&mut self, index: usize, launch: session::Launch) {
+        let framework = launch.framework.expect("a launch names its framework");
+        let id = framework.id.clone().expect("a launch names its framework").value;
+        self.agents[index].frameworks.insert(id.clone(), framework);
+        for info in launch.tasks {
+            let name = (id.clone(), info.task_id.value.clone());
+            self.note(&[23, index as u64], || format!("agent {index} launches {}", name.1));
+            assert_eq!(
+                Some(&info.agent_id.value),
+                self.agents[index].id.as_ref(),
+                "{name:?} was meant for this agent"
+            );
+            assert!(self.agents[index].drain.is_none(), "{name:?} is launched on a drained agent");
+            if self.agents[index].tasks.contains_key(&name) {
+                // As the real one: said twice.
+                continue;
+            }
+            let resources =
+                resources_from_wire(&info.resources).expect("checked by the master").unallocated();
+            self.truth.started(index, &name);
+            self.check_once(&name);
+            self.tasks_made += 1;
+            let task = Task {
+                info,
+                resources: resources.clone(),
+                state: TaskState::TaskStaging,
+                updates: Updates::default(),
+                silent: false,
+                killed: false,
+                life: self.tasks_made,
+            };
+            let agent = &mut self.agents[index];
+            let free = agent.resources.saturating_sub(&agent.used(|_| true));
+            agent.tasks.insert(name.clone(), task);
+            if free.contains(&resources) {
+                self.task_goes_on(index, name);
+                continue;
+            }
+            // Tasks of a framework that was shut down are off the books of the
+            // master at once and off the machine a little later. Nothing else may
+            // be in the way.
+            let agent = &self.agents[index];
+            let wanted = agent.used(|task| !task.silent);
+            assert!(
+                agent.resources.contains(&wanted),
+                "agent {index} has {} and is to run {wanted}",
+                agent.resources
+            );
+            self.task_becomes(index, &name, TaskState::TaskFailed);
+        }
+    }
+
+    fn task_goes_on(&mut self, index: usize, name: Name) {
+        let life = self.agents[index].tasks[&name].life;
+        let wait = match self.rng.below(10) {
+            0..6 => self.rng.between(20, 400),
+            6..8 => self.rng.between(400, 20_000),
+            _ => self.rng.between(20_000, 300_000),
+        };
+        self.after(wait, What::Task { agent: index, name, life });
+    }
+
+    /// Something happens to the task.
+    pub(super) fn task_step(&mut self, index: usize, name: &Name, life: u64) {
+        let Some(task) = self.agents[index].tasks.get(name) else { return };
+        if task.life != life || !task.is_live() {
+            return;
+        }
+        let state = match (task.killed, task.state) {
+            (true, _) => TaskState::TaskKilled,
+            (false, TaskState::TaskStaging) if self.rng.percent(50) => TaskState::TaskStarting,
+            (false, TaskState::TaskStaging | TaskState::TaskStarting) => TaskState::TaskRunning,
+            (false, _) if self.calm => return,
+            (false, _) => *self
+                .rng
+                .pick(&[TaskState::TaskFinished, TaskState::TaskFailed, TaskState::TaskRunning])
+                .unwrap(),
+        };
+        self.task_becomes(index, name, state);
+        if !is_terminal(state) {
+            self.task_goes_on(index, name.clone());
+        }
+    }
+
+    fn task_killed(&mut self, index: usize, name: &Name) {
+        let Some(task) = self.agents[index].tasks.get_mut(name) else { return };
+        if task.killed || !task.is_live() {
+            return;
+        }
+        task.killed = true;
+        let life = task.life;
+        self.note(&[24, index as u64], || format!("agent {index} kills {}", name.1));
+        if self.rng.percent(50) {
+            self.task_becomes(index, name, TaskState::TaskKilling);
+        }
+        let wait = self.rng.between(0, 3000);
+        self.after(wait, What::Task { agent: index, name: name.clone(), life });
+    }
+
+    /// A new state and the update that says so.
+    fn task_becomes(&mut self, index: usize, name: &Name, state: TaskState) {
+        self.uuids_made += 1;
+        let uuid = u128::from(self.uuids_made).to_be_bytes();
+        let agent = &mut self.agents[index];
+        let Some(task) = agent.tasks.get_mut(name) else { return };
+        task.state = state;
+        let status = v1::TaskStatus {
+            task_id: task.info.task_id.clone(),
+            state: state.into(),
+            agent_id: agent.id.clone().map(|value| v1::AgentId { value }),
+            uuid: Some(uuid.to_vec().into()),
+            ..Default::default()
+        };
+        task.updates.push(status);
+        let silent = task.silent;
+        self.note(&[25, index as u64, self.uuids_made], || {
+            format!("{} on agent {index} is {}", name.1, state.as_str_name())
+        });
+        if is_terminal(state) {
+            self.truth.ended(index, name);
+        }
+        self.truth.made(uuid, name, state);
+        if silent {
+            self.task_settles(index, name);
+        } else {
+            self.agent_reports(index);
+        }
+    }
+
+    /// Sends what is due.
+    fn agent_reports(&mut self, index: usize) {
+        let now = self.now;
+        let agent = &mut self.agents[index];
+        let Some(conn) = agent.conn.filter(|_| agent.registered) else { return };
+        let mut packets = Vec::new();
+        let mut next: Option<u64> = None;
+        for ((framework, _), task) in &mut agent.tasks {
+            if task.silent {
+                continue;
+            }
+            if let Some(status) = task.updates.due(now) {
+                packets.push(session::StatusUpdate {
+                    framework_id: Some(v1::FrameworkId { value: framework.clone() }),
+                    status: Some(status),
+                    latest: task.updates.latest.clone(),
+                });
+            }
+            if !task.updates.is_delivered() {
+                next = next.into_iter().chain(task.updates.retry_at).min();
+            }
+        }
+        for update in packets {
+            let body = agent_message::Body::Status(update);
+            self.send(conn, End::Master, Packet::FromAgent(Box::new(body)));
+        }
+        if let Some(at) = next
+            && self.agents[index].retry_at.is_none_or(|before| before > at)
+        {
+            self.agents[index].retry_at = Some(at);
+            self.at(at, What::Agent { index, step: Step::Retry });
+        }
+    }
+
+    fn agent_acknowledged(&mut self, index: usize, name: &Name, uuid: &[u8]) {
+        let Some(task) = self.agents[index].tasks.get_mut(name) else { return };
+        if task.updates.acknowledge(uuid) {
+            self.check_acknowledged(name, uuid);
+            self.task_settles(index, name);
+            self.agent_reports(index);
+        }
+    }
+
+    /// Forgets a task that is over and wholly delivered.
+    fn task_settles(&mut self, index: usize, name: &Name) {
+        let agent = &mut self.agents[index];
+        let Some(task) = agent.tasks.get(name) else { return };
+        if !task.is_live() && (task.silent || task.updates.is_delivered()) {
+            agent.tasks.remove(name);
+            if agent.tasks.keys().all(|(framework, _)| *framework != name.0) {
+                agent.frameworks.remove(&name.0);
+            }
+        }
+    }
+
+    fn agent_ends_framework(&mut self, index: usize, framework: &str) {
+        let names: Vec<Name> = self.agents[index]
+            .tasks
+            .keys()
+            .filter(|(owner, _)| owner == framework)
+            .cloned()
+            .collect();
+        self.check_shut_down(framework);
+        for name in names {
+            if let Some(task) = self.agents[index].tasks.get_mut(&name) {
+                task.silent = true;
+            }
+            self.task_killed(index, &name);
+            self.task_settles(index, &name);
+        }
+    }
+}
