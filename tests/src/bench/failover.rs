@@ -57,7 +57,7 @@ pub(crate) fn run() -> Result<()> {
 /// back.
 async fn measure(registers: &[Bytes]) -> Result<(Duration, Duration)> {
     let folder = tempfile::tempdir()?;
-    let store: std::sync::Arc<dyn Store> = Embedded::open(folder.path())?;
+    let store: std::sync::Arc<dyn Store> = Embedded::open(&folder.path().join("state"))?;
     let leadership = store.campaign("bench").await?;
     let mut first = ledger("first", 1_000_000);
     register_all(&mut first, registers, &*store, &leadership).await?;

@@ -88,7 +88,7 @@ pub(crate) fn serve(folder: Option<&str>) -> Result<()> {
             ip: local,
             http,
             session,
-            store: Embedded::open(&folder)?,
+            store: Embedded::open(&folder.join("state"))?,
             version: "bench",
             settings: karman_master::ledger::Settings::default(),
             access: karman_master::access::Access::default(),
