@@ -10,6 +10,7 @@ use karman_api::session::{self, agent_message, master_message::Body};
 use karman_master::ledger::is_terminal;
 use karman_model::resource::Resources;
 
+use super::framework::plain;
 use super::net::{Client, Conn, End, Packet};
 use super::updates::Updates;
 use super::world::{What, World};
@@ -341,9 +342,10 @@ impl World {
                 life: self.tasks_made,
             };
             let agent = &mut self.agents[index];
-            let free = agent.resources.saturating_sub(&agent.used(|_| true));
+            // Reservations and volumes are the master's business.
+            let free = plain(&agent.resources).saturating_sub(&plain(&agent.used(|_| true)));
             agent.tasks.insert(name.clone(), task);
-            if free.contains(&resources) {
+            if free.contains(&plain(&resources)) {
                 self.task_goes_on(index, name);
                 continue;
             }
@@ -353,7 +355,7 @@ impl World {
             let agent = &self.agents[index];
             let wanted = agent.used(|task| !task.silent);
             assert!(
-                agent.resources.contains(&wanted),
+                plain(&agent.resources).contains(&plain(&wanted)),
                 "agent {index} has {} and is to run {wanted}",
                 agent.resources
             );

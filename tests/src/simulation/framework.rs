@@ -353,11 +353,11 @@ impl World {
         let here = framework.offers.values().filter(|offer| offer.agent_id.value == agent);
         let all: Resources = here
             .map(|offer| resources_from_wire(&offer.resources).unwrap().unallocated())
-            .map(|resources| resources.unreserved_view())
+            .map(|resources| plain(&resources))
             .fold(Resources::EMPTY, |sum, one| sum + one);
         let owner = self.agents.iter().find(|it| it.id.as_ref() == Some(&agent));
         if let Some(owner) = owner {
-            let has = owner.resources.unreserved_view();
+            let has = plain(&owner.resources);
             assert!(has.contains(&all), "framework {index} is offered {all} of {has} on {agent}");
         }
     }
@@ -450,4 +450,13 @@ impl World {
 /// A call with nothing in it.
 pub(super) fn of(kind: call::Type) -> Call {
     Call { r#type: Some(kind.into()), ..Default::default() }
+}
+
+/// As if no operation had touched them and nothing were reserved.
+pub(super) fn plain(resources: &Resources) -> Resources {
+    let origins = resources.iter().cloned().map(|mut resource| {
+        resource.kind = resource.kind.origin();
+        resource
+    });
+    origins.collect::<Resources>().unreserved_view()
 }
