@@ -34,6 +34,8 @@ const PARTS: &[(&str, Part)] = &[
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    // The HTTP client insists on one, whatever it talks to.
+    let _installed = rustls::crypto::ring::default_provider().install_default();
     let result = match args.first().map(String::as_str) {
         Some(master::ROLE) => master::serve(args.get(1).map(String::as_str)),
         _parts => parts(&args),
