@@ -310,3 +310,36 @@ async fn next_line(response: &mut reqwest::Response, buffer: &mut Vec<u8>) -> Me
         buffer.extend_from_slice(&response.chunk().await.unwrap().expect("the stream goes on"));
     }
 }
+
+#[tokio::test]
+async fn operations_are_shown_until_they_are_acknowledged() {
+    let (_folder, store) = store();
+    let master = Master::start(&store).await;
+    let _agent = Agent::register(&master, None, vec![]).await;
+    let info = json!({"roles": ["r"], "capabilities":
+        [{"type": "MULTI_ROLE"}, {"type": "RESERVATION_REFINEMENT"}]});
+    let mut scheduler = Scheduler::subscribe(&master, Codec::Json, info).await;
+    let offer = scheduler.offer().await;
+    let reserved = json!([{"name": "cpus", "type": "SCALAR", "scalar": {"value": 1},
+        "allocation_info": {"role": "r"}, "reservations": [{"type": "DYNAMIC", "role": "r"}]}]);
+    let operation = json!({"type": "RESERVE", "id": {"value": "op"},
+        "reserve": {"resources": reserved}});
+    scheduler
+        .call(json!({"type": "ACCEPT", "accept":
+            {"offer_ids": [offer.id], "operations": [operation]}}))
+        .await;
+    let update = scheduler.next(Type::UpdateOperationStatus).await.update_operation_status;
+    let status = update.unwrap().status;
+    assert_eq!(status.state().as_str_name(), "OPERATION_FINISHED");
+    let shown = master.operations(1).await;
+    assert_eq!(shown[0]["info"]["id"]["value"], "op");
+    assert_eq!(shown[0]["latest_status"]["state"], "OPERATION_FINISHED");
+
+    scheduler
+        .call(json!({"type": "ACKNOWLEDGE_OPERATION_STATUS", "acknowledge_operation_status":
+            {"agent_id": offer.agent_id, "operation_id": {"value": "op"},
+             "uuid": shown[0]["uuid"]["value"]}}))
+        .await;
+    master.operations(0).await;
+    master.stop().await;
+}

@@ -77,6 +77,22 @@ impl Master {
         (status, serde_json::from_str(&text).unwrap_or(Value::String(text)))
     }
 
+    /// What GET_OPERATIONS shows once there are so many.
+    pub(super) async fn operations(&self, count: usize) -> Vec<Value> {
+        let wanted = async {
+            loop {
+                let (status, answer) = self.ask(json!({"type": "GET_OPERATIONS"})).await;
+                assert_eq!(status, 200);
+                let all = answer["get_operations"]["operations"].as_array().cloned();
+                let all = all.unwrap_or_default();
+                if all.len() == count {
+                    return all;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, wanted).await.expect("as many operations as wanted")
+    }
+
     /// Reads until the answer is as wanted.
     pub(super) async fn eventually(&self, path: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let begun = std::time::Instant::now();

@@ -116,19 +116,20 @@ fn inverse_offers(view: &View, framework: &Framework) -> Vec<v1::InverseOffer> {
 }
 
 pub(in crate::http) fn executors(view: &View) -> GetExecutors {
-    let tasks = view.frameworks.values().flat_map(|framework| framework.tasks.values());
-    let executor = |task: &std::sync::Arc<crate::ledger::Task>| {
-        Some(get_executors::Executor {
-            executor_info: task.executor.as_ref().and_then(|_| task.info().executor)?,
-            agent_id: (&task.agent).into(),
+    let executors = view.agents.values().flat_map(|agent| {
+        agent.executors.values().map(|executor| get_executors::Executor {
+            executor_info: (*executor.info).clone(),
+            agent_id: (&agent.id).into(),
         })
-    };
-    GetExecutors { executors: tasks.filter_map(executor).collect(), ..GetExecutors::default() }
+    });
+    GetExecutors { executors: executors.collect(), ..GetExecutors::default() }
 }
 
-/// Operations are over when their call is answered: none is kept.
-pub(in crate::http) fn operations(_view: &View) -> GetOperations {
-    GetOperations::default()
+/// Those whose last status their framework has yet to acknowledge; the others
+/// are over when their call is answered.
+pub(in crate::http) fn operations(view: &View) -> GetOperations {
+    let operations = view.agents.values().flat_map(|agent| agent.operations.values());
+    GetOperations { operations: operations.map(|operation| operation.to_wire()).collect() }
 }
 
 pub(in crate::http) fn tasks(view: &View) -> GetTasks {
