@@ -11,6 +11,7 @@ use karman_model::resource::{Conversion, Resources};
 use karman_model::role;
 use karman_model::time::Timestamp;
 
+use super::super::quota::amount;
 use super::super::{Effect, Key, Ledger};
 use super::{Purse, RESERVED_BYTES_MAX};
 use crate::validate::operation::{Site, Who, plan, to_wire};
@@ -127,13 +128,14 @@ impl Ledger {
                 })
             };
             let (before, after) = (own(&conversion.consumed), own(&conversion.converted));
+            let more = |name: &str| after.scalar(name) - before.scalar(name);
+            if !quota.limits.keys().any(|name| more(name).is_positive()) {
+                continue;
+            }
+            let consumed = self.consumed(role);
             for (name, limit) in &quota.limits {
-                let more = after.scalar(name) - before.scalar(name);
-                if !more.is_positive() {
-                    continue;
-                }
-                let has = self.consumed(role).get(name).copied().unwrap_or_default();
-                if has + more > *limit {
+                let (more, has) = (more(name), amount(&consumed, name));
+                if more.is_positive() && has + more > *limit {
                     return Err(format!(
                         "{more} more {name} would be reserved for role '{role}', which consumes {has} and is limited to {limit}"
                     ));

@@ -267,7 +267,7 @@ fn sub(sum: &mut Amounts, resources: &Resources) {
     }
 }
 
-fn amount(amounts: &Amounts, name: &str) -> Quantity {
+pub(super) fn amount(amounts: &Amounts, name: &str) -> Quantity {
     amounts.get(name).copied().unwrap_or_default()
 }
 
