@@ -30,9 +30,7 @@ const TARGET_MS: f64 = 2_000.0;
 const PEER: (&str, f64) = ("Mesos 1.5, published", 19_000.0);
 
 pub(crate) fn run() -> Result<()> {
-    let frameworks: Vec<_> = (0..FRAMEWORKS)
-        .map(|at| shape::framework(Some(&format!("framework-{at}")), "failover"))
-        .collect();
+    let frameworks = shape::frameworks(FRAMEWORKS);
     let registers: Vec<Bytes> = (0..AGENTS)
         .map(|at| shape::register(at, TASKS_PER_AGENT, &frameworks).encode_to_vec().into())
         .collect();
@@ -113,9 +111,7 @@ async fn register_all(
 
 /// The same with a real master: killed, started again, everybody dials in.
 async fn over_the_wire() -> Result<()> {
-    let frameworks: Vec<_> = (0..FRAMEWORKS)
-        .map(|at| shape::framework(Some(&format!("framework-{at}")), "failover"))
-        .collect();
+    let frameworks = shape::frameworks(FRAMEWORKS);
     let folder = tempfile::tempdir()?;
     let registers = || (0..AGENTS).map(|at| shape::register(at, TASKS_PER_AGENT, &frameworks));
     let first = Master::start(folder.path())?;

@@ -46,13 +46,7 @@ async fn measure(codec: Codec) -> Result<f64> {
         Scheduler::subscribe(master.http, codec, shape::framework(None, "launches")).await?;
     let mut launcher = Launcher::new(&scheduler, TASKS).await?;
     let begun = Instant::now();
-    while launcher.running < TASKS {
-        let event = timeout(SILENCE_MAX, scheduler.events.recv())
-            .await
-            .with_context(|| format!("silence after {} tasks", launcher.running))?
-            .context("the stream ended")?;
-        launcher.handle(event).await?;
-    }
+    launcher.until(&mut scheduler, TASKS).await?;
     Ok(TASKS as f64 / begun.elapsed().as_secs_f64())
 }
 
@@ -62,7 +56,7 @@ pub(crate) struct Launcher {
     acknowledgements: Vec<Pipe>,
     wanted: usize,
     launched: usize,
-    pub(crate) running: usize,
+    running: usize,
 }
 
 impl Launcher {
@@ -75,7 +69,19 @@ impl Launcher {
         Ok(Self { calls, acknowledgements, wanted, launched: 0, running: 0 })
     }
 
-    pub(crate) async fn handle(&mut self, event: Event) -> Result<()> {
+    /// Goes on until so many of its tasks run.
+    pub(crate) async fn until(&mut self, scheduler: &mut Scheduler, running: usize) -> Result<()> {
+        while self.running < running {
+            let event = timeout(SILENCE_MAX, scheduler.events.recv())
+                .await
+                .with_context(|| format!("silence after {} tasks", self.running))?
+                .context("the stream ended")?;
+            self.handle(event).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, event: Event) -> Result<()> {
         for offer in event.offers.into_iter().flat_map(|offers| offers.offers) {
             self.take(offer).await?;
         }

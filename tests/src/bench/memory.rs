@@ -26,9 +26,7 @@ pub(crate) fn run() -> Result<()> {
 
 /// In MiB, with so many agents connected.
 fn resident(agents: usize, tasks: usize) -> Result<f64> {
-    let frameworks: Vec<_> = (0..FRAMEWORKS)
-        .map(|at| shape::framework(Some(&format!("framework-{at}")), "memory"))
-        .collect();
+    let frameworks = shape::frameworks(FRAMEWORKS);
     super::runtime()?.block_on(async {
         let folder = tempfile::tempdir()?;
         let master = Master::start(folder.path())?;

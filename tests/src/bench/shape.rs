@@ -31,6 +31,11 @@ pub(crate) fn framework(id: Option<&str>, name: &str) -> v1::FrameworkInfo {
     }
 }
 
+/// Frameworks with ids of their own, that agents bring back.
+pub(crate) fn frameworks(count: usize) -> Vec<v1::FrameworkInfo> {
+    (0..count).map(|at| framework(Some(&format!("framework-{at}")), "bench")).collect()
+}
+
 pub(crate) fn agent(id: Option<String>, at: usize) -> v1::AgentInfo {
     let ports = v1::value::Ranges { range: vec![v1::value::Range { begin: 31_000, end: 32_000 }] };
     let text = |name: &str, value: String| v1::Attribute {

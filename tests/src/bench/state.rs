@@ -3,10 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use futures::StreamExt as _;
 use karman_api::codec::Codec;
-use tokio::time::timeout;
 
 use crate::agents::Agents;
 use crate::launches::Launcher;
@@ -24,7 +23,6 @@ const LAUNCHES: usize = 10_000;
 const TARGET_MS: f64 = 300.0;
 /// Mesos 1.7, with 200,000 running and 200,000 completed tasks.
 const PEER: (&str, f64) = ("Mesos 1.7, published", 3_200.0);
-const SILENCE_MAX: Duration = Duration::from_secs(30);
 
 pub(crate) fn run() -> Result<()> {
     super::runtime()?.block_on(measure())
@@ -33,9 +31,7 @@ pub(crate) fn run() -> Result<()> {
 async fn measure() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let master = Master::start(folder.path())?;
-    let frameworks: Vec<_> = (0..FRAMEWORKS)
-        .map(|at| shape::framework(Some(&format!("framework-{at}")), "state"))
-        .collect();
+    let frameworks = shape::frameworks(FRAMEWORKS);
     let registers = (0..AGENTS).map(|at| shape::register(at, TASKS_PER_AGENT, &frameworks));
     let agents = Agents::start(&master.session, registers).await?;
     say(&format!("{} agents are in", agents.len()));
@@ -44,10 +40,10 @@ async fn measure() -> Result<()> {
             .await?;
     let mut launcher = Launcher::new(&writer, 2 * LAUNCHES).await?;
 
-    until(&mut writer, &mut launcher, LAUNCHES).await?;
+    launcher.until(&mut writer, LAUNCHES).await?;
     let mut alone = launcher.take_latencies();
     let readers = tokio::spawn(read(master.url("/state"), master.url("/state-summary")));
-    until(&mut writer, &mut launcher, 2 * LAUNCHES).await?;
+    launcher.until(&mut writer, 2 * LAUNCHES).await?;
     let mut disturbed = launcher.take_latencies();
     let (mut states, mut summaries, bytes) = readers.await??;
 
@@ -64,17 +60,6 @@ async fn measure() -> Result<()> {
     Row::new("accept_p99_ms", ms(percentile(&mut alone, 99)), "ms").print();
     let p99 = ms(percentile(&mut disturbed, 99));
     Row::new("accept_p99_while_state_is_read_ms", p99, "ms").print();
-    Ok(())
-}
-
-async fn until(writer: &mut Scheduler, launcher: &mut Launcher, running: usize) -> Result<()> {
-    while launcher.running < running {
-        let event = timeout(SILENCE_MAX, writer.events.recv())
-            .await
-            .with_context(|| format!("silence after {} tasks", launcher.running))?
-            .context("the stream ended")?;
-        launcher.handle(event).await?;
-    }
     Ok(())
 }
 
