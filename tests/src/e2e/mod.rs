@@ -10,6 +10,7 @@ mod restart;
 mod roll;
 mod start;
 mod stop;
+mod strangers;
 mod up;
 mod web;
 
