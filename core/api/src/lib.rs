@@ -8,6 +8,7 @@ pub mod convert;
 mod json;
 pub mod karman;
 pub mod marathon;
+mod objects;
 pub mod recordio;
 pub mod shape;
 
