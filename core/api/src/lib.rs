@@ -5,6 +5,7 @@
 pub mod budget;
 pub mod codec;
 pub mod convert;
+pub mod credentials;
 mod json;
 pub mod karman;
 pub mod marathon;
