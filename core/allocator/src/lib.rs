@@ -34,6 +34,7 @@ mod client;
 pub mod constraints;
 mod demand;
 mod dims;
+mod expected;
 mod explain;
 mod filters;
 mod frameworks;
@@ -55,7 +56,7 @@ use karman_model::time::Timestamp;
 
 pub use constraints::Constraints;
 pub use demand::{Appetite, CPUS_MIN, Demand, MEM_MIN, Minimums};
-pub use explain::{Explanation, Part, Reason, Standing};
+pub use explain::{Explanation, Reason, Standing};
 pub use machine::{Domain, Machine};
 pub use quantities::{Quantities, Quota};
 pub use solve::SLICES_MAX;
@@ -65,6 +66,7 @@ use agents::{Agents, Lookup};
 use bits::Bits;
 use client::{Client, Framework};
 use dims::{Dims, Names};
+use expected::Expected;
 use filters::Filters;
 use pool::{Pool, is_common};
 use roles::{Charge, Order, Roles};
@@ -103,6 +105,9 @@ pub struct Allocator {
     least: Vec<BTreeMap<String, Quantity>>,
     crumbs: Arc<[Dims]>,
     agents: Agents,
+    expected: BTreeMap<AgentId, Expected>,
+    /// Of all agents, expected ones too; what can be taken back counts for nobody.
+    capacity: Dims,
     frameworks: Lookup<FrameworkId, Framework>,
     clients: Vec<Option<Client>>,
     spare_clients: Vec<u32>,
@@ -132,6 +137,8 @@ impl Default for Allocator {
             least: Vec::new(),
             crumbs: Arc::default(),
             agents: Agents::default(),
+            expected: BTreeMap::new(),
+            capacity: Dims::default(),
             frameworks: Lookup::default(),
             clients: Vec::new(),
             spare_clients: Vec::new(),
@@ -179,11 +186,16 @@ impl Allocator {
         if self.agents.number(agent).is_some() {
             return self.update_agent(agent, machine);
         }
+        self.expect_no_longer(agent);
         let mut pool = Pool::new(agent.clone(), machine, &mut self.names);
         pool.remote = self.is_remote(&pool);
         self.order.total.add(&pool.total);
-        if !pool.plain {
-            self.reserve(&pool.machine().total.clone());
+        if pool.plain {
+            self.capacity.add(&pool.total);
+        } else {
+            let total = pool.machine().total.clone();
+            self.capacity.add(&self.countable(&total));
+            self.reserve(&total);
         }
         let at = self.agents.insert(pool);
         self.resized();
@@ -200,6 +212,8 @@ impl Allocator {
             != (&machine.hostname, &machine.attributes, &machine.domain);
         self.unreserve(&old.total);
         self.reserve(&machine.total);
+        self.capacity.sub(&self.countable(&old.total));
+        self.capacity.add(&self.countable(&machine.total));
         let home = self.home.clone();
         let names = &mut self.names;
         self.agents.change(at, |pool| {
@@ -216,9 +230,11 @@ impl Allocator {
     /// What is still charged stays on the accounts of its frameworks until it is
     /// released.
     pub fn remove_agent(&mut self, agent: &AgentId) {
+        self.expect_no_longer(agent);
         let Some((at, pool)) = self.agents.remove(agent) else { return };
         self.order.total.sub(&pool.total);
         self.order.stale = true;
+        self.capacity.sub(&self.countable(&pool.machine().total));
         self.unreserve(&pool.machine().total);
         self.filters.forget_agent(at);
         self.clients.iter_mut().flatten().for_each(|client| client.forget_agent(at));

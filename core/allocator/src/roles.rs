@@ -224,11 +224,17 @@ impl Roles {
 
     /// Reservations even when idle, and what is used besides.
     pub(crate) fn consumption(&self, role: u32) -> Dims {
-        let node = self.node(role);
-        let mut consumed = node.reserved.clone();
-        consumed.add(&node.held);
-        consumed.sub(&node.offered);
+        let mut consumed = self.claimed(role);
+        consumed.sub(&self.node(role).offered);
         consumed
+    }
+
+    /// With what is only offered.
+    pub(crate) fn claimed(&self, role: u32) -> Dims {
+        let node = self.node(role);
+        let mut claimed = node.reserved.clone();
+        claimed.add(&node.held);
+        claimed
     }
 }
 

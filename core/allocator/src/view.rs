@@ -46,6 +46,17 @@ impl Allocator {
         dims.map(|dims| self.names.quantities(&dims)).unwrap_or_default()
     }
 
+    /// The same with what is only offered: what must not be more than the limit.
+    pub fn claimed(&self, role: &str) -> Quantities {
+        let dims = self.roles.get(role).map(|role| self.roles.claimed(role));
+        dims.map(|dims| self.names.quantities(&dims)).unwrap_or_default()
+    }
+
+    /// What all agents have, with those that are expected.
+    pub fn capacity(&self) -> Quantities {
+        self.names.quantities(&self.capacity)
+    }
+
     /// The first role, from this one up the tree, whose limit leaves no room for
     /// so much more.
     pub fn limiting(&self, role: &str, more: &Quantities) -> Option<Role> {

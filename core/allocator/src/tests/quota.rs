@@ -149,3 +149,35 @@ fn what_may_be_taken_back_is_no_matter_of_quota() {
     allocator.put_framework(&"f1".into(), Demand { appetite, ..demand("eng") });
     check(&allocator.allocate(NOW), &["a f1 eng: cpus:1;cpus:6;mem:100"]);
 }
+
+#[test]
+fn what_is_expected_counts_before_it_is_there() {
+    let mut allocator = with_agents(&[("a", "cpus:4;mem:100")]);
+    let total = Resources::parse("cpus:2;cpus(eng/web):3;mem(ops):7", "*").unwrap();
+    allocator.expect_agent(&"b".into(), &total);
+    assert_eq!(allocator.capacity().to_string(), "cpus:9;mem:107");
+    assert_eq!(allocator.consumption("eng").to_string(), "cpus:3");
+    allocator.set_quota(&"eng".into(), quota("", "cpus:4"));
+    join(&mut allocator, "f1", "eng");
+    check(&allocator.allocate(NOW), &["a f1 eng: cpus:1;mem:100"]);
+    assert_eq!(allocator.claimed("eng").to_string(), "cpus:4;mem:100");
+    // It comes, and is counted once.
+    let machine = Machine { total, ..Machine::default() };
+    allocator.add_agent(&"b".into(), machine);
+    assert_eq!(allocator.consumption("eng").to_string(), "cpus:3");
+    assert_eq!(allocator.capacity().to_string(), "cpus:9;mem:107");
+    allocator.remove_agent(&"b".into());
+    assert_eq!(allocator.consumption("eng").to_string(), "");
+    assert_eq!(allocator.capacity().to_string(), "cpus:4;mem:100");
+}
+
+#[test]
+fn what_is_expected_and_does_not_come_counts_no_longer() {
+    let mut allocator = with_agents(&[]);
+    allocator.expect_agent(&"b".into(), &Resources::parse("cpus(eng):3", "*").unwrap());
+    allocator.expect_agent(&"b".into(), &Resources::parse("cpus(eng):2", "*").unwrap());
+    assert_eq!(allocator.consumption("eng").to_string(), "cpus:2");
+    allocator.remove_agent(&"b".into());
+    assert_eq!(allocator.consumption("eng").to_string(), "");
+    assert!(allocator.roles().is_empty(), "nothing is left of the role");
+}
