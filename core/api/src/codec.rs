@@ -4,9 +4,8 @@
 use bytes::Bytes;
 use prost::Message as _;
 
-pub use crate::json::from_slice as from_json;
 use crate::mesos::v1::{agent, master, scheduler};
-use crate::{json, shape};
+use crate::{budget, shape};
 
 /// The encoding of a body or of the records of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -96,7 +95,7 @@ macro_rules! wire {
             }
 
             fn from_json(body: &[u8]) -> Result<Self, serde_json::Error> {
-                json::from_slice(body)
+                budget::limited(|| serde_json::from_slice(body))
             }
 
             fn from_protobuf(body: &[u8]) -> Result<Self, Error> {

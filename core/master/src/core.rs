@@ -258,7 +258,8 @@ impl Core {
                 Effect::Send { .. }
                 | Effect::CloseStream(_)
                 | Effect::Tell { .. }
-                | Effect::CloseSession(_) => None,
+                | Effect::CloseSession(_)
+                | Effect::Report(_) => None,
             })
             .collect();
         let changes: Vec<Change> =

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
 
-use crate::ledger::{Effect, Event, SessionId, StreamId};
+use crate::ledger::{Effect, Event, Report, SessionId, StreamId};
 
 /// Groups of events that wait for a framework to read them; all that happens at
 /// once is one group.
@@ -99,6 +99,9 @@ impl Outlets {
                 }
                 Effect::Tell { session, message } => followups.extend(self.tell(session, *message)),
                 Effect::CloseSession(session) => self.close(session),
+                Effect::Report(Report::ReservationsLost { agent, lost }) => {
+                    warn!(%agent, %lost, "an agent came back without what was reserved on it");
+                }
             }
         }
         for (stream, events) in groups {

@@ -94,6 +94,11 @@ impl Agent {
         }
     }
 
+    /// Admitted before this master started and not back yet.
+    pub const fn is_awaited(&self) -> bool {
+        matches!(self.presence, Presence::Recovered)
+    }
+
     pub const fn is_registered(&self) -> bool {
         matches!(self.presence, Presence::Registered)
     }

@@ -75,6 +75,9 @@ impl Ledger {
     pub(super) fn lose_agent(&mut self, now: Timestamp, id: &AgentId) {
         self.rescind_agent(id);
         self.dismiss_all(id);
+        if self.agents.get(id).is_some_and(|agent| agent.is_awaited()) {
+            self.recovered_one();
+        }
         let Some(agent) = self.agent_mut(id) else { return };
         agent.presence = Presence::Unreachable { since: now };
         let session = agent.session.take();

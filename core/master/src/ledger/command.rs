@@ -88,6 +88,7 @@ pub enum Refusal {
 impl Ledger {
     /// Carries the command out, or changes nothing.
     pub fn command(&mut self, now: Timestamp, command: Command) -> Result<Vec<Effect>, Refusal> {
+        let now = self.advance(now);
         match command {
             Command::Teardown { framework } => self.teardown(now, &framework),
             Command::UpdateWeights { weights } => self.update_weights(weights),

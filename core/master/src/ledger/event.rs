@@ -9,6 +9,7 @@ use karman_api::mesos::v1;
 use karman_api::mesos::v1::scheduler;
 use karman_api::session;
 use karman_model::id::{AgentId, FrameworkId};
+use karman_model::resource::Resources;
 
 /// The event stream of a framework; its text is the `Mesos-Stream-Id`.
 pub type StreamId = Arc<str>;
@@ -78,6 +79,14 @@ pub enum Effect {
         message: Box<session::master_message::Body>,
     },
     CloseSession(SessionId),
+    Report(Report),
+}
+
+/// What an operator should know of and nobody else is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// The agent came back with too little for these: they are no more.
+    ReservationsLost { agent: AgentId, lost: Resources },
 }
 
 /// A stored object.

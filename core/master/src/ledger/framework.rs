@@ -10,7 +10,7 @@ use karman_api::mesos::v1;
 use karman_api::mesos::v1::framework_info::capability::Type;
 use karman_model::id::{FrameworkId, OfferId, TaskId};
 use karman_model::quantity::Quantity;
-use karman_model::resource::Resources;
+use karman_model::resource::{Resources, Tally};
 use karman_model::role;
 use karman_model::shared_map::SharedMap;
 use karman_model::time::Timestamp;
@@ -63,6 +63,8 @@ pub struct Framework {
     /// On agents that cannot be reached; they may come back.
     pub unreachable: Tasks,
     pub completed: Completed,
+    /// What its executors hold.
+    pub(super) employed: Tally,
     pub offers: SharedMap<OfferId, Arc<Offer>>,
     /// On which agents it takes offers, by role.
     pub constraints: Option<Arc<v1::scheduler::OfferConstraints>>,
@@ -121,6 +123,7 @@ impl Framework {
             tasks: Tasks::default(),
             unreachable: Tasks::default(),
             completed: Completed::default(),
+            employed: Tally::default(),
             offers: SharedMap::new(),
             constraints: None,
         }
@@ -177,9 +180,9 @@ impl Framework {
         }
     }
 
-    /// Of tasks that are not terminal.
+    /// Of tasks that are not terminal, and of their executors.
     pub fn used(&self) -> Resources {
-        self.tasks.used()
+        self.tasks.used() + self.employed.total()
     }
 
     pub fn offered(&self) -> Resources {

@@ -50,6 +50,9 @@ impl Ledger {
         self.rescind_agent(id);
         self.tell(id, Body::Shutdown(session::Shutdown { reason: message.to_owned() }));
         let Some(agent) = self.agents.get(id).cloned() else { return };
+        if agent.is_awaited() {
+            self.recovered_one();
+        }
         if let Some(session) = agent.session {
             self.sessions.remove(&session);
             self.effect(Effect::CloseSession(session));

@@ -40,7 +40,7 @@ mod weights;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
-use karman_allocator::Allocator;
+use karman_allocator::{Allocator, Role};
 use karman_api::mesos::v1;
 use karman_api::session::master_message::Body;
 use karman_model::id::{AgentId, FrameworkId, OfferId, TaskId};
@@ -50,7 +50,7 @@ use karman_model::time::Timestamp;
 pub use agent::{Agent, Presence};
 pub use command::{Command, Refusal};
 pub use drain::{Drain, Standing};
-pub use event::{CallGate, Counters, Effect, Event, Key, SessionId, StreamId};
+pub use event::{CallGate, Counters, Effect, Event, Key, Report, SessionId, StreamId};
 pub use framework::{Capabilities, Framework, Link};
 pub use gone::{ABSENT_AGENTS_MAX, UNREACHABLE_AGE_MAX};
 pub use inverse::{Answer, InverseOffer, InverseOffers};
@@ -117,8 +117,12 @@ pub struct Ledger {
     removals: removals::Removals,
     /// Agents whose registration may not have been answered.
     unconfirmed: BTreeMap<admission::Identity, AgentId>,
-    /// Agents that must come back before anything is offered.
+    /// Agents that were admitted before this master started and are not back.
+    recovering: usize,
+    /// So many of them must come back before anything is offered.
     recovery_awaits: usize,
+    /// Roles that consume more than before without having been offered it.
+    consuming: BTreeSet<Role>,
     /// Agents of which the last task may have ended.
     idle: BTreeSet<AgentId>,
     operations: operations::Operations,
@@ -132,6 +136,8 @@ pub struct Ledger {
     /// Equal resources of tasks.
     pool: pool::Pool,
     effects: Vec<Effect>,
+    /// The latest instant that it was told of.
+    clock: Timestamp,
 }
 
 impl Ledger {
@@ -146,7 +152,10 @@ impl Ledger {
             invitations: inverse::Invitations::default(),
             removals: removals::Removals::default(),
             unconfirmed: BTreeMap::new(),
+            recovering: 0,
             recovery_awaits: 0,
+            consuming: BTreeSet::new(),
+            clock: Timestamp(0),
             idle: BTreeSet::new(),
             identity: Arc::new(identity),
             agents: SharedMap::new(),
@@ -172,6 +181,7 @@ impl Ledger {
     /// Everything that can happen. Offers are made by [`Ledger::allocate`], once
     /// for all events that came together.
     pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Effect> {
+        let now = self.advance(now);
         match event {
             Event::Subscribe { stream, info, suppressed, constraints } => {
                 self.subscribe(now, stream, *info, &suppressed, constraints);
@@ -194,13 +204,26 @@ impl Ledger {
 
     /// Offers what has become free.
     pub fn allocate(&mut self, now: Timestamp) -> Vec<Effect> {
+        let now = self.advance(now);
         self.make_offers(now);
         self.make_inverse_offers(now);
         std::mem::take(&mut self.effects)
     }
 
+    /// Time does not run backwards in here: should a clock be set back and
+    /// nobody outside make up for it, it stands still until the clock has caught
+    /// up, and nothing is due early or twice.
+    pub(self) fn advance(&mut self, now: Timestamp) -> Timestamp {
+        self.clock = self.clock.max(now);
+        self.clock
+    }
+
     /// When [`Event::Tick`] or [`Ledger::allocate`] has something to do next.
     pub fn next_deadline(&self) -> Option<Timestamp> {
+        // What follows from a restart has yet to be stored.
+        if !self.effects.is_empty() {
+            return Some(Timestamp(0));
+        }
         [self.timers.next(), self.allocator.next_deadline()].into_iter().flatten().min()
     }
 
@@ -221,8 +244,8 @@ impl Ledger {
     }
 
     /// Agents that were admitted before this master started and are not back.
-    pub fn awaits_agents(&self) -> bool {
-        self.agents.values().any(|agent| matches!(agent.presence, Presence::Recovered))
+    pub const fn awaits_agents(&self) -> bool {
+        self.recovering > 0
     }
 
     fn effect(&mut self, effect: Effect) {

@@ -17,7 +17,8 @@ use karman_model::time::Timestamp;
 
 use super::task::Shown;
 use super::{
-    Agent, Drain, Framework, Ledger, Link, Presence, Standing, StoredOperation, Timer, gone,
+    Agent, Drain, Effect, Framework, Key, Ledger, Link, Presence, Standing, StoredOperation, Timer,
+    gone,
 };
 
 /// A framework that was connected when the master stopped gets at least this
@@ -129,7 +130,9 @@ impl Ledger {
         self.registry.gone.get(id).copied()
     }
 
+    /// What follows from it and is to be stored comes with the first effects.
     pub fn restore(&mut self, now: Timestamp, contents: Contents) -> Result<(), Unrestorable> {
+        let now = self.advance(now);
         let Contents { agents, frameworks, weights, quotas, maintenance, gone } = contents;
         self.restore_weights(weights);
         self.restore_quotas(&quotas).map_err(Unrestorable::Quotas)?;
@@ -148,13 +151,12 @@ impl Ledger {
         }
         self.begin_recovery(now);
         self.timers.set(now + gone::REGISTRY_INTERVAL, Timer::Registry);
-        self.effects.clear();
+        self.effects.retain(|effect| matches!(effect, Effect::Save(_)));
         Ok(())
     }
 
     fn begin_recovery(&mut self, now: Timestamp) {
-        let awaited = self.agents.values().filter(|agent| agent.presence == Presence::Recovered);
-        let awaited = awaited.count();
+        let awaited = self.recovering;
         if !self.registry.quotas.is_empty() && awaited > 0 {
             self.recovery_awaits = (awaited * RECOVERY_PERCENT).div_ceil(100);
             self.allocator.pause();
@@ -162,8 +164,9 @@ impl Ledger {
         }
     }
 
-    /// One of the awaited agents is back.
+    /// One of the awaited agents is back, or given up.
     pub(super) fn recovered_one(&mut self) {
+        self.recovering = self.recovering.saturating_sub(1);
         if self.recovery_awaits == 1 {
             self.end_recovery();
         }
@@ -222,6 +225,10 @@ impl Ledger {
         if let Some(deadline) = deadline {
             self.timers.set(deadline, Timer::Absence(id.clone()));
         }
+        if agent.is_awaited() {
+            self.recovering += 1;
+            self.allocator.expect_agent(&id, &agent.total);
+        }
         self.agents.insert(id.clone(), Arc::new(agent));
         for operation in operations {
             self.put_operation(now, &id, operation);
@@ -242,8 +249,14 @@ impl Ledger {
         // nonsense: it can be no further than the whole timeout, and nobody
         // could come back while there was no master.
         let latest = now + framework.failover_timeout().max(RETURN_GRACE);
-        let deadline = deadline.unwrap_or(latest).clamp(now + RETURN_GRACE, latest);
+        let stored = deadline;
+        let deadline = stored.unwrap_or(latest).clamp(now + RETURN_GRACE, latest);
         framework.link = Link::Recovered { deadline };
+        if stored != Some(deadline) {
+            // Whoever was connected is away from now on: its time does not begin
+            // anew with every master.
+            self.effect(Effect::Save(Key::Framework(id.clone())));
+        }
         self.timers.set(deadline, Timer::Failover(id.clone()));
         self.touched.frameworks.insert(id.clone());
         self.frameworks.insert(id.clone(), Arc::new(framework));

@@ -11,14 +11,14 @@ use karman_api::mesos::v1::TaskState;
 use karman_api::mesos::v1::task_status::{Reason, Source};
 use karman_api::session::{self, master_message::Body};
 use karman_model::id::{self, AgentId, FrameworkId, TaskId};
-use karman_model::resource::{Resources, reconcile};
+use karman_model::resource::{Reconciled, Resources, reconcile};
 use karman_model::time::Timestamp;
 
 use super::status::{Verdict, precise};
 use super::task::Shown;
 use super::{
-    Agent, Effect, Framework, Key, Ledger, Link, Presence, SessionId, Task, Timer, admission,
-    is_terminal, operations, recover,
+    Agent, Effect, Framework, Key, Ledger, Link, Presence, Report, SessionId, Task, Timer,
+    admission, is_terminal, operations, recover,
 };
 use crate::validate;
 
@@ -107,7 +107,10 @@ impl Ledger {
         // What was reserved or made a volume stays so; of an agent that is not on
         // record only it itself can know.
         let known = old.as_ref().map_or(&held, |old| &old.total);
-        let total = reconcile(&total, known).total;
+        let Reconciled { total, lost } = reconcile(&total, known);
+        if !lost.is_empty() {
+            self.effect(Effect::Report(Report::ReservationsLost { agent: id.clone(), lost }));
+        }
         let (registered, reregistered) = match &old {
             Some(old) => (old.registered, Some(now)),
             None => (now, None),
@@ -173,7 +176,7 @@ impl Ledger {
             self.dismiss_all(&id);
             agent.tasks = old.tasks.union(&old.lost).cloned().collect();
             agent.operations.clone_from(&old.operations);
-            if matches!(old.presence, Presence::Recovered) {
+            if old.is_awaited() {
                 self.recovered_one();
             }
             save = old.total != agent.total
@@ -184,6 +187,9 @@ impl Ledger {
         self.allocator.remove_agent(&id);
         self.allocator.add_agent(&id, agent.machine());
         self.allocator.set_agent_active(&id, agent.is_active());
+        for role in agent.total.reserved_roles() {
+            self.consumes_more(role);
+        }
         self.agents.insert(id.clone(), Arc::new(agent));
         self.touched.agents.insert(id.clone());
         if save {
@@ -323,6 +329,7 @@ impl Ledger {
         if !task.is_terminal() {
             let resources = task.resources.exclusive();
             self.allocator.charge(agent, framework, &task.role, &resources);
+            self.consumes_more(&task.role);
             if let Some(executor) = &executor {
                 self.employ_found(agent, framework, &task.role, executor);
             }

@@ -8,13 +8,14 @@
 use std::collections::BTreeSet;
 
 use karman_api::mesos::v1;
+use karman_model::quantity::Quantity;
 use karman_model::{id, role};
 
 use super::{INFO_BYTES_MAX, is_storable};
 use crate::ledger::Capabilities;
 
 /// Why a framework is not let in.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Error {
     #[error("'FrameworkInfo.id' {0}")]
     Id(id::Error),
@@ -30,6 +31,14 @@ pub enum Error {
     Suppressed(String),
     #[error("'FrameworkInfo.failover_timeout' must be a number of seconds")]
     FailoverTimeout,
+    #[error(
+        "'FrameworkInfo.offer_filters' of role '{role}' needs at least one quantity in each of 'min_allocatable_resources'"
+    )]
+    NoQuantity { role: String },
+    #[error(
+        "'FrameworkInfo.offer_filters' of role '{role}' asks for at least {amount} {name}: {rule}"
+    )]
+    LeastQuantity { role: String, name: String, amount: f64, rule: String },
     #[error("'FrameworkInfo' must not be larger than {INFO_BYTES_MAX} bytes")]
     Large,
     #[error(transparent)]
@@ -70,6 +79,7 @@ pub fn check(
     if info.failover_timeout.is_some_and(|seconds| seconds.is_nan() || seconds < 0.0) {
         return Err(Error::FailoverTimeout);
     }
+    check_filters(info)?;
     if !is_storable(info) {
         return Err(Error::Large);
     }
@@ -77,6 +87,33 @@ pub fn check(
         Some(old) if old.principal != info.principal => Err(Error::Changed("principal")),
         Some(_) | None => Ok(()),
     }
+}
+
+/// The least that is worth an offer, by role; a role that the framework is not
+/// in yet may be named.
+fn check_filters(info: &v1::FrameworkInfo) -> Result<(), Error> {
+    for (role, filters) in &info.offer_filters {
+        let least = filters.min_allocatable_resources.iter().flat_map(|it| &it.quantities);
+        for alternative in least {
+            if alternative.quantities.is_empty() {
+                return Err(Error::NoQuantity { role: role.clone() });
+            }
+            for (name, scalar) in &alternative.quantities {
+                let wrong = |rule: String| {
+                    let (role, name) = (role.clone(), name.clone());
+                    Err(Error::LeastQuantity { role, name, amount: scalar.value, rule })
+                };
+                match Quantity::from_f64(scalar.value) {
+                    Ok(amount) if amount.is_negative() => {
+                        return wrong("must not be negative".to_owned());
+                    }
+                    Ok(_) => {}
+                    Err(problem) => return wrong(problem.to_string()),
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// For UPDATE_FRAMEWORK, which is stricter about what may change.

@@ -117,6 +117,35 @@ fn a_principal_does_not_change_and_a_user_stays() {
     assert_eq!(framework::merge(new, &old).user, "u");
 }
 
+#[test]
+fn the_least_that_is_worth_an_offer_is_an_amount() {
+    let filters = |quantities: Value| {
+        json!({"role": "web", "offer_filters": {
+            "web": {"min_allocatable_resources": {"quantities": quantities}}}})
+    };
+    let cpus = |value: f64| json!([{"quantities": {"cpus": {"value": value}}}]);
+    check_framework(filters(json!([])), &[], "ok");
+    check_framework(filters(cpus(0.5)), &[], "ok");
+    check_framework(
+        filters(json!([{"quantities": {}}])),
+        &[],
+        "'FrameworkInfo.offer_filters' of role 'web' needs at least one quantity in each of 'min_allocatable_resources'",
+    );
+    check_framework(
+        filters(cpus(-1.0)),
+        &[],
+        "'FrameworkInfo.offer_filters' of role 'web' asks for at least -1 cpus: must not be negative",
+    );
+    check_framework(
+        filters(cpus(1e300)),
+        &[],
+        &format!(
+            "'FrameworkInfo.offer_filters' of role 'web' asks for at least {} cpus: must be between -9e12 and 9e12",
+            1e300
+        ),
+    );
+}
+
 fn cpus(amount: f64) -> Value {
     json!({"name": "cpus", "type": "SCALAR", "scalar": {"value": amount}})
 }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::registry::{short_amounts, weight_of};
 use super::resources::short;
-use crate::ledger::{Amounts, Framework, Quota, View};
+use crate::ledger::{Amounts, Framework, Presence, Quota, View};
 
 /// What a role has.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +42,15 @@ pub(in crate::http) fn accounts(view: &View) -> BTreeMap<Arc<str>, Account> {
         }
     }
     for agent in view.agents.values() {
+        for executor in agent.executors.values() {
+            consume(&mut consumed, &executor.role, &executor.resources.unreserved());
+            let account = all.entry(Arc::clone(&executor.role)).or_default();
+            account.allocated += &executor.resources;
+        }
+        // Nobody has what nobody can reach.
+        if matches!(agent.presence, Presence::Unreachable { .. }) {
+            continue;
+        }
         for role in agent.total.reserved_roles() {
             let reserved = agent.total.reserved_to(role);
             consume(&mut consumed, role, &reserved);
@@ -83,7 +92,8 @@ fn consume(consumed: &mut BTreeMap<String, Amounts>, role: &str, resources: &Res
     let ends = role.match_indices('/').map(|(at, _)| at).chain([role.len()]);
     for name in ends.filter_map(|end| role.get(..end)) {
         let amounts = consumed.entry(name.to_owned()).or_default();
-        for resource in resources {
+        // What can be taken back counts for nobody.
+        for resource in resources.iter().filter(|resource| !resource.kind.revocable) {
             if let Amount::Scalar(amount) = resource.value {
                 *amounts.entry(resource.kind.name.to_string()).or_default() += amount;
             }

@@ -24,7 +24,7 @@ pub struct Standing {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Drain {
     pub config: v1::DrainConfig,
-    /// All of its tasks have ended and everybody knows.
+    /// All of its tasks and operations have ended and everybody knows.
     pub drained: bool,
     /// When the operator asked for it.
     pub since: Timestamp,
@@ -109,8 +109,9 @@ impl Ledger {
         }
     }
 
-    /// What follows when the last task of an agent is acknowledged.
+    /// What follows when the last task or operation of an agent is acknowledged.
     pub(super) fn settle(&mut self, now: Timestamp) {
+        self.keep_limits();
         while let Some(id) = self.idle.pop_first() {
             let Some(agent) = self.agents.get(&id) else { continue };
             let Some(drain) = agent.standing.drain.filter(|drain| !drain.drained) else { continue };
@@ -153,6 +154,8 @@ impl Agent {
     fn is_idle(&self) -> bool {
         matches!(self.presence, Presence::Registered | Presence::Disconnected)
             && self.tasks.is_empty()
+            // Executors are there as long as they have tasks.
+            && self.operations.is_empty()
     }
 }
 

@@ -152,3 +152,61 @@ fn nobody_is_drained_who_is_not_known() {
         assert_eq!(world.command(command), Err(Refusal::NotFound("Unknown agent".into())));
     }
 }
+
+#[test]
+fn an_agent_is_not_drained_before_the_outcomes_on_it_are_acknowledged() {
+    use super::super::tests::operations::{amount, reserve, start, with_id};
+    let (mut world, framework, _, offer) = start();
+    let operation = with_id(reserve(&[amount("cpus", 2.0, &["eng"])]), "r1");
+    world.accept(&framework, &[offer], json!([operation]));
+    world.command(drain(true)).unwrap();
+    assert_eq!(state(&world), Some(false));
+    let status = world.operations("s1").remove(0);
+    let mut call: v1::scheduler::Call =
+        serde_json::from_value(json!({"type": "ACKNOWLEDGE_OPERATION_STATUS"})).unwrap();
+    call.acknowledge_operation_status = Some(v1::scheduler::call::AcknowledgeOperationStatus {
+        operation_id: status.operation_id.unwrap(),
+        agent_id: status.agent_id,
+        uuid: status.uuid.unwrap().value,
+        resource_provider_id: None,
+    });
+    world.apply(Event::Call { framework: framework.clone(), call: Box::new(call) });
+    assert!(world.ledger.registry.gone.contains_key(AGENT));
+}
+
+#[test]
+fn who_is_removed_waits_for_no_outcome() {
+    use super::super::tests::operations::{amount, reserve, start, with_id};
+    let (mut world, framework, _, offer) = start();
+    let operation = with_id(reserve(&[amount("cpus", 2.0, &["eng"])]), "r1");
+    world.accept(&framework, &[offer], json!([operation]));
+    world.command(drain(false)).unwrap();
+    world.call(&framework, json!({"type": "TEARDOWN"}));
+    assert_eq!(state(&world), Some(true));
+}
+
+#[test]
+fn an_agent_that_cannot_be_reached_drains_when_it_is_back() {
+    let (mut world, framework, session) = running(aware());
+    world.command(drain(false)).unwrap();
+    world.apply(Event::SessionClosed { session });
+    world.wait(75_000);
+    assert_eq!(world.states("s1"), ["TASK_UNREACHABLE"]);
+    assert_eq!(state(&world), Some(false), "its task may still run");
+    assert!(world.command(Command::Reactivate { agent: AGENT.into() }).is_err());
+    let task = has(&framework, AGENT, "t1", "TASK_RUNNING");
+    let session = world.agent(Some(AGENT), vec![task], vec![]);
+    assert_eq!(drains(&world.told(session)), [Some(5_000_000_000)]);
+    world.status(session, &framework, "t1", "TASK_KILLED");
+    world.acknowledge(&framework, AGENT, "t1", "TASK_KILLED");
+    assert_eq!(state(&world), Some(true));
+}
+
+#[test]
+fn a_drain_that_nobody_ordered_is_ended() {
+    let mut world = World::new();
+    let mut back = register(Some("a9"), "host", vec![], vec![]);
+    back.drain = Some(v1::DrainConfig::default());
+    let session = world.register(back);
+    assert_eq!(drains(&world.told(session)), [None]);
+}

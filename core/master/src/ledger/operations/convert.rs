@@ -3,6 +3,8 @@
 //! once they are stored.
 #![deny(clippy::disallowed_methods)]
 
+use std::collections::BTreeSet;
+
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::OperationState;
 use karman_api::mesos::v1::offer::operation;
@@ -11,7 +13,7 @@ use karman_model::resource::{Conversion, Resources};
 use karman_model::role;
 use karman_model::time::Timestamp;
 
-use super::super::quota::amount;
+use super::super::quota::{amount, lineage};
 use super::super::{Effect, Key, Ledger};
 use super::{Purse, RESERVED_BYTES_MAX};
 use crate::validate::operation::{Site, Who, plan, to_wire};
@@ -83,7 +85,7 @@ impl Ledger {
             .map_err(|problem| format!("Invalid {} operation: {problem}", name(info)))?;
         self.check_conversion(&purse.agent, &conversion)
             .map_err(|problem| format!("Invalid {} operation: {problem}", name(info)))?;
-        self.check_limits(&conversion)
+        self.check_limits(&conversion, Some((&*purse.role, &purse.left)))
             .map_err(|problem| format!("Invalid {} operation: {problem}", name(info)))?;
         let conversion = conversion.allocated_to(&purse.role);
         if conversion.apply(&purse.left).is_none() {
@@ -120,8 +122,16 @@ impl Ledger {
 
     /// A reservation counts as consumed, used or not: no role may get more this
     /// way than its limit, or that of a role above it.
-    fn check_limits(&self, conversion: &Conversion) -> Result<(), String> {
-        for (role, quota) in &*self.registry.quotas {
+    /// `in_hand`: what is being spent is neither offered nor consumed yet.
+    pub(super) fn check_limits(
+        &self,
+        conversion: &Conversion,
+        in_hand: Option<(&str, &Resources)>,
+    ) -> Result<(), String> {
+        let gaining = conversion.converted.reserved_roles();
+        let gaining: BTreeSet<&str> = gaining.into_iter().flat_map(lineage).collect();
+        for (role, quota) in gaining.iter().filter_map(|it| self.registry.quotas.get_key_value(*it))
+        {
             let own = |resources: &Resources| {
                 resources.filter(|kind| {
                     kind.reserved_to().is_some_and(|owner| role::may_use(owner, role))
@@ -133,8 +143,10 @@ impl Ledger {
                 continue;
             }
             let consumed = self.consumed(role);
+            let in_hand = in_hand.filter(|(owner, _)| role::may_use(owner, role));
+            let unspent = in_hand.map(|(_, left)| counted(left)).unwrap_or_default();
             for (name, limit) in &quota.limits {
-                let (more, has) = (more(name), amount(&consumed, name));
+                let (more, has) = (more(name), amount(&consumed, name) - unspent.scalar(name));
                 if more.is_positive() && has + more > *limit {
                     return Err(format!(
                         "{more} more {name} would be reserved for role '{role}', which consumes {has} and is limited to {limit}"
@@ -147,6 +159,9 @@ impl Ledger {
 
     /// The agent has other resources from now on.
     pub(super) fn put_conversion(&mut self, id: &AgentId, conversion: &Conversion) {
+        for role in conversion.converted.reserved_roles() {
+            self.consumes_more(role);
+        }
         let Some(agent) = self.agent_mut(id) else { return };
         if let Some(total) = conversion.apply(&agent.total) {
             agent.total = total;
@@ -154,6 +169,11 @@ impl Ledger {
         self.touched.agents.insert(id.clone());
         self.effect(Effect::Save(Key::Agent(id.clone())));
     }
+}
+
+/// What quota counts besides reservations.
+fn counted(resources: &Resources) -> Resources {
+    resources.filter(|kind| kind.reservations.is_empty() && !kind.revocable)
 }
 
 pub(super) fn name(info: &v1::offer::Operation) -> &'static str {

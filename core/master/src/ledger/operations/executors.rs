@@ -48,6 +48,9 @@ impl Ledger {
         };
         agent.executors.insert(key, Arc::new(executor));
         agent.used += resources;
+        if let Some(owner) = self.framework_mut(framework) {
+            owner.employed.add(resources);
+        }
         true
     }
 
@@ -65,6 +68,7 @@ impl Ledger {
         let resources = resources.unallocated().aligned_with(&total).allocated_to(role);
         if self.employ(agent, framework, role, info, &resources) {
             self.allocator.charge(agent, framework, role, &resources.exclusive());
+            self.consumes_more(role);
         }
     }
 
@@ -84,6 +88,9 @@ impl Ledger {
         }
         let Some(executor) = books.executors.remove(&key) else { return };
         self.put_down(agent, &executor.resources);
+        if let Some(owner) = self.framework_mut(framework) {
+            owner.employed.subtract(&executor.resources);
+        }
         self.allocator.release(agent, framework, &executor.role, &executor.resources.exclusive());
     }
 
@@ -91,6 +98,9 @@ impl Ledger {
     pub(in crate::ledger) fn dismiss_all(&mut self, id: &AgentId) {
         let Some(agent) = self.agent_mut(id) else { return };
         for ((framework, _), executor) in std::mem::take(&mut agent.executors) {
+            if let Some(owner) = self.framework_mut(&framework) {
+                owner.employed.subtract(&executor.resources);
+            }
             let resources = executor.resources.exclusive();
             self.allocator.release(id, &framework, &executor.role, &resources);
         }

@@ -284,6 +284,11 @@ impl Ledger {
             }
         }
         let key = (framework.clone(), id.clone());
+        if let Some(books) = self.agents.get(agent)
+            && books.standing.drain.is_some()
+        {
+            self.idle.insert(agent.clone());
+        }
         if let Some(operation) = self.agent_mut(agent).and_then(|it| it.operations.remove(&key)) {
             let timer = Timer::Operation(agent.clone(), framework.clone(), id.clone());
             self.timers.clear(operation.due, timer);

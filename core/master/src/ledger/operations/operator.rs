@@ -46,6 +46,9 @@ impl Ledger {
             )));
         }
         self.check_conversion(id, &conversion).map_err(|problem| invalid(&problem))?;
+        self.check_limits(&conversion, None).map_err(|problem| {
+            Refusal::Conflict(format!("Invalid {} operation: {problem}", name(info)))
+        })?;
         // Those offers that hold something of it, until enough is free.
         let offers: Vec<OfferId> = agent.offers.iter().cloned().collect();
         for offer in offers {

@@ -8,7 +8,7 @@ mod tree;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use karman_allocator::Role;
+use karman_allocator::{Quantities, Role};
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::quota::{QuotaConfig, QuotaRequest};
 use karman_model::id::OfferId;
@@ -16,7 +16,7 @@ use karman_model::quantity::Quantity;
 use karman_model::resource::{Resources, Value};
 use karman_model::role;
 
-use super::{Effect, Key, Ledger, Presence, Refusal};
+use super::{Effect, Key, Ledger, Refusal};
 use crate::validate::{self, INFO_BYTES_MAX};
 
 /// Amounts by the name of the resource.
@@ -145,13 +145,7 @@ impl Ledger {
 
     /// What the agents have that are there or are expected to come back.
     fn capacity(&self) -> Amounts {
-        let mut capacity = Amounts::new();
-        for agent in self.agents.values() {
-            if !matches!(agent.presence, Presence::Unreachable { .. }) {
-                add(&mut capacity, &agent.total);
-            }
-        }
-        capacity
+        amounts(&self.allocator.capacity())
     }
 
     fn is_within_limits(&self, changed: &BTreeMap<Role, Quota>) -> Result<(), String> {
@@ -170,41 +164,51 @@ impl Ledger {
     }
 
     /// What is reserved for the role and those below, used or not, and what
-    /// their tasks use besides.
+    /// their tasks and executors use besides. The allocator keeps the account.
     pub fn consumed(&self, role: &str) -> Amounts {
-        let mut consumed = Amounts::new();
-        for agent in self.agents.values() {
-            if !matches!(agent.presence, Presence::Unreachable { .. }) {
-                let reserved = agent.total.filter(|kind| {
-                    kind.reserved_to().is_some_and(|owner| role::may_use(owner, role))
-                });
-                add(&mut consumed, &reserved);
+        amounts(&self.allocator.consumption(role))
+    }
+
+    /// The same with what is offered to them.
+    pub(super) fn claimed(&self, role: &str) -> Amounts {
+        amounts(&self.allocator.claimed(role))
+    }
+
+    /// The role consumes more without having been offered it: what is offered to
+    /// it may be too much now.
+    pub(super) fn consumes_more(&mut self, role: &str) {
+        if !self.registry.quotas.is_empty() {
+            self.consuming.insert(role.into());
+        }
+    }
+
+    /// Takes offers back that would break a limit if they were accepted.
+    pub(super) fn keep_limits(&mut self) {
+        while let Some(role) = self.consuming.pop_first() {
+            let quotas = Arc::clone(&self.registry.quotas);
+            for above in lineage(&role) {
+                if let Some((above, quota)) = quotas.get_key_value(above) {
+                    self.rescind_above(above, &quota.limits);
+                }
             }
         }
-        let tasks = self.frameworks.values().flat_map(|framework| framework.tasks.values());
-        for task in tasks.filter(|task| !task.is_terminal() && role::may_use(&task.role, role)) {
-            add(&mut consumed, &task.resources.unreserved());
-        }
-        consumed
     }
 
     /// Takes offers of the role back until it could have no more than its limit.
     fn rescind_above(&mut self, role: &Role, limits: &Amounts) {
-        if limits.is_empty() {
+        let mut claimed = self.claimed(role);
+        let is_above =
+            |claimed: &Amounts, name: &str, limit: &Quantity| amount(claimed, name) > *limit;
+        if !limits.iter().any(|(name, limit)| is_above(&claimed, name, limit)) {
             return;
         }
-        let mut consumed = self.consumed(role);
-        let offers = self.offers_where(|owner| role::may_use(owner, role));
-        for (_, resources) in &offers {
-            add(&mut consumed, resources);
-        }
-        for (offer, resources) in offers {
+        for (offer, resources) in self.offers_where(|owner| role::may_use(owner, role)) {
             let has_too_much = |name: &str, limit: &Quantity| {
-                amount(&consumed, name) > *limit && resources.scalar(name).is_positive()
+                is_above(&claimed, name, limit) && resources.scalar(name).is_positive()
             };
             if limits.iter().any(|(name, limit)| has_too_much(name, limit)) {
                 self.rescind(&offer, None);
-                sub(&mut consumed, &resources);
+                sub(&mut claimed, &resources);
             }
         }
     }
@@ -212,12 +216,9 @@ impl Ledger {
     /// Takes offers of other roles back until what they held is enough for what
     /// the role has yet to get.
     fn rescind_for(&mut self, role: &Role, guarantees: &Amounts) {
-        if guarantees.is_empty() {
+        let mut had = self.claimed(role);
+        if guarantees.iter().all(|(name, wanted)| amount(&had, name) >= *wanted) {
             return;
-        }
-        let mut had = self.consumed(role);
-        for (_, resources) in self.offers_where(|owner| role::may_use(owner, role)) {
-            add(&mut had, &resources);
         }
         for (offer, resources) in self.offers_where(|owner| !role::may_use(owner, role)) {
             let is_missing = |name: &str, wanted: &Quantity| {
@@ -259,6 +260,10 @@ fn add(sum: &mut Amounts, resources: &Resources) {
     }
 }
 
+fn amounts(quantities: &Quantities) -> Amounts {
+    quantities.iter().map(|(name, amount)| (name.to_string(), amount)).collect()
+}
+
 fn sub(sum: &mut Amounts, resources: &Resources) {
     for resource in resources.iter().filter(|resource| !resource.kind.revocable) {
         if let Value::Scalar(amount) = &resource.value {
@@ -272,7 +277,7 @@ pub(super) fn amount(amounts: &Amounts, name: &str) -> Quantity {
 }
 
 /// The role and all roles above it, itself first.
-fn lineage(role: &str) -> impl Iterator<Item = &str> {
+pub(super) fn lineage(role: &str) -> impl Iterator<Item = &str> {
     std::iter::successors(Some(role), |role| role.rsplit_once('/').map(|(above, _)| above))
 }
 

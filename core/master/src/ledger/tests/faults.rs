@@ -293,3 +293,62 @@ fn a_kill_is_said_again_to_an_agent_that_has_said_nothing_of_the_task() {
     let session = world.agent(Some("m1-S0"), vec![staged], vec![]);
     assert!(world.told(session).iter().any(|it| matches!(it, Body::Kill(_))));
 }
+
+#[test]
+fn the_time_of_a_framework_does_not_begin_anew_with_every_master() {
+    let (old, framework, _) = running(json!({"failover_timeout": 1000}));
+    let mut second = old.restart();
+    assert_eq!(second.ledger.next_deadline(), Some(Timestamp(0)), "it is to be stored at once");
+    second.wait(1);
+    assert_eq!(second.saved, [Key::Framework(framework.clone())]);
+    second.wait(600_000);
+    let mut third = second.restart();
+    third.wait(399_000);
+    assert_eq!(third.saved, [], "it is stored already");
+    assert!(third.ledger.frameworks.contains_key(&framework));
+    third.wait(1000);
+    assert!(!third.ledger.frameworks.contains_key(&framework));
+}
+
+#[test]
+fn a_late_master_gives_time_to_return_once_more() {
+    let (old, framework, _) = running(json!({"failover_timeout": 100}));
+    let mut second = old.restart();
+    second.wait(1);
+    second.now = Timestamp(second.now.0 + 1_000_000);
+    let mut third = second.restart();
+    third.wait(59_999);
+    assert!(third.ledger.frameworks.contains_key(&framework));
+    third.wait(1);
+    assert!(!third.ledger.frameworks.contains_key(&framework));
+}
+
+#[test]
+fn time_does_not_run_backwards() {
+    let (mut world, framework, _) = running(json!({"failover_timeout": 100}));
+    world.apply(Event::StreamClosed { stream: "s1".into() });
+    let left = world.now;
+    world.now = Timestamp(1000);
+    world.wait(1);
+    let session = world.agent(Some("a2"), vec![], vec![]);
+    assert_eq!(world.ledger.agents["a2"].registered, left, "it stands still");
+    assert!(world.told(session).iter().all(|it| !matches!(it, Body::Ping(_))));
+    // The clock has caught up.
+    world.now = left;
+    world.wait(99_999);
+    assert!(world.ledger.frameworks.contains_key(&framework));
+    world.wait(1);
+    assert!(!world.ledger.frameworks.contains_key(&framework));
+}
+
+#[test]
+fn a_clock_that_was_set_back_between_two_masters_delays_nothing_for_long() {
+    let (mut old, framework, _) = running(json!({"failover_timeout": 100}));
+    old.apply(Event::StreamClosed { stream: "s1".into() });
+    old.now = Timestamp(1000);
+    let mut world = old.restart();
+    world.wait(99_999);
+    assert!(world.ledger.frameworks.contains_key(&framework));
+    world.wait(1);
+    assert!(!world.ledger.frameworks.contains_key(&framework), "no longer than its timeout");
+}

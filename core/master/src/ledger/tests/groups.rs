@@ -5,14 +5,14 @@ use serde_json::{Value, json};
 use super::super::*;
 use super::operations::{amount, launch, start};
 
-fn executor(id: &str, cpus: f64) -> Value {
+pub(super) fn executor(id: &str, cpus: f64) -> Value {
     json!({
         "executor_id": {"value": id}, "type": "CUSTOM", "command": {"value": "run"},
         "resources": [amount("cpus", cpus, &[])],
     })
 }
 
-fn launch_with(task: &str, executor: &Value) -> Value {
+pub(super) fn launch_with(task: &str, executor: &Value) -> Value {
     let mut operation = launch(task, &[amount("cpus", 0.5, &[])]);
     let info = &mut operation["launch"]["task_infos"][0];
     info["command"] = Value::Null;

@@ -1,8 +1,10 @@
 mod absence;
+mod accounts;
+mod capabilities;
 mod days;
 mod faults;
 mod groups;
-mod operations;
+pub(in crate::ledger) mod operations;
 mod outside;
 mod random;
 pub(in crate::ledger) mod world;

@@ -8,7 +8,7 @@ use super::world::World;
 pub(super) const RESOURCES: &str = "cpus:4;mem:1000;disk:1000";
 
 /// So much, reserved to the roles one after the other.
-pub(super) fn amount(name: &str, amount: f64, roles: &[&str]) -> Value {
+pub(in crate::ledger) fn amount(name: &str, amount: f64, roles: &[&str]) -> Value {
     let stack: Vec<Value> =
         roles.iter().map(|role| json!({"type": "DYNAMIC", "role": role})).collect();
     json!({"name": name, "type": "SCALAR", "scalar": {"value": amount}, "reservations": stack})
@@ -25,7 +25,7 @@ pub(super) fn volume(id: &str, size: f64, shared: bool) -> Value {
     volume
 }
 
-pub(super) fn reserve(resources: &[Value]) -> Value {
+pub(in crate::ledger) fn reserve(resources: &[Value]) -> Value {
     json!({"type": "RESERVE", "reserve": {"resources": resources}})
 }
 
@@ -37,7 +37,7 @@ pub(super) fn destroy(volumes: &[Value]) -> Value {
     json!({"type": "DESTROY", "destroy": {"volumes": volumes}})
 }
 
-pub(super) fn with_id(mut operation: Value, id: &str) -> Value {
+pub(in crate::ledger) fn with_id(mut operation: Value, id: &str) -> Value {
     operation["id"] = json!({"value": id});
     operation
 }
@@ -51,7 +51,7 @@ pub(super) fn launch(task: &str, resources: &[Value]) -> Value {
 }
 
 /// A framework of the role `eng` and its first offer.
-pub(super) fn start() -> (World, FrameworkId, SessionId, v1::Offer) {
+pub(in crate::ledger) fn start() -> (World, FrameworkId, SessionId, v1::Offer) {
     let mut world = World::new();
     let capabilities = json!([
         {"type": "MULTI_ROLE"}, {"type": "RESERVATION_REFINEMENT"}, {"type": "SHARED_RESOURCES"},
@@ -477,4 +477,39 @@ fn reservations_stay_below_the_limit_of_the_role() {
         )
     );
     assert_eq!(statuses[2].state().as_str_name(), "OPERATION_FINISHED");
+}
+
+#[test]
+fn only_an_agent_without_a_record_says_itself_what_is_reserved_on_it() {
+    let held = || serde_json::from_value(json!([amount("cpus", 3.0, &["eng"])])).unwrap();
+    let plain = |id: &str| {
+        let mut back = super::world::register(Some(id), "host", vec![], vec![]);
+        let agent = back.agent.as_mut().unwrap();
+        agent.resources = serde_json::from_value(json!([amount("cpus", 4.0, &[])])).unwrap();
+        agent.id = Some(v1::AgentId { value: id.into() });
+        karman_api::session::Register { held: held(), ..back }
+    };
+    let (mut world, framework, session, offer) = start();
+    world.accept(&framework, &[offer], json!([reserve(&[amount("cpus", 1.0, &["eng"])])]));
+    world.apply(Event::SessionClosed { session });
+    world.agent_with(RESOURCES, Some("m1-S0"), vec![], vec![]);
+    let known = total(&world);
+    let mut back = plain("m1-S0");
+    back.agent.as_mut().unwrap().resources = world.ledger.agents["m1-S0"].info.resources.clone();
+    world.register(back);
+    assert_eq!(total(&world), known, "the master knows better");
+    world.register(plain("a9"));
+    assert_eq!(world.ledger.agents["a9"].total.to_string(), "cpus:1;cpus(eng):3");
+}
+
+#[test]
+fn reservations_that_an_agent_lost_are_reported() {
+    let (mut world, ..) = start();
+    let mut back = super::world::register(Some("a9"), "host", vec![], vec![]);
+    back.held = serde_json::from_value(json!([amount("cpus", 7.0, &["eng"])])).unwrap();
+    world.register(back);
+    let [Report::ReservationsLost { agent, lost }] = &world.reports[..] else {
+        panic!("{:?}", world.reports)
+    };
+    assert_eq!((agent.as_str(), lost.to_string()), ("a9", "cpus(eng):3".to_owned()));
 }

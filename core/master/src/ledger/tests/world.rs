@@ -21,6 +21,7 @@ pub(in crate::ledger) struct World {
     pub(in crate::ledger) messages: BTreeMap<SessionId, Vec<Body>>,
     pub(in crate::ledger) closed_sessions: Vec<SessionId>,
     pub(in crate::ledger) saved: Vec<Key>,
+    pub(in crate::ledger) reports: Vec<Report>,
     /// What is durable.
     pub(in crate::ledger) store: BTreeMap<String, bytes::Bytes>,
     pub(in crate::ledger) sessions_made: u64,
@@ -46,6 +47,7 @@ impl World {
             messages: BTreeMap::new(),
             closed_sessions: Vec::new(),
             saved: Vec::new(),
+            reports: Vec::new(),
             store: BTreeMap::new(),
             sessions_made: 0,
         }
@@ -86,6 +88,7 @@ impl World {
                     self.messages.entry(session).or_default().push(*message);
                 }
                 Effect::CloseSession(session) => self.closed_sessions.push(session),
+                Effect::Report(report) => self.reports.push(report),
             }
         }
         self.ledger.check();
