@@ -34,9 +34,15 @@ pub(super) enum Step {
 
 #[derive(Debug)]
 pub(super) struct Agent {
-    host: String,
+    pub(super) host: String,
     /// What the machine has by itself.
     pub(super) resources: Resources,
+    /// The most that it ever had.
+    pub(super) largest: Resources,
+    /// What it had before it was made smaller, until a master takes it as it is.
+    larger: Option<Resources>,
+    /// What the master told it last that it has.
+    pub(super) told: Option<Resources>,
     /// On disk, as everything of the tasks.
     pub(super) id: Option<String>,
     pub(super) tasks: BTreeMap<Name, Task>,
@@ -59,6 +65,8 @@ pub(super) struct Agent {
 #[derive(Debug)]
 pub(super) struct Task {
     info: v1::TaskInfo,
+    /// Of its group.
+    group: Option<v1::ExecutorInfo>,
     pub(super) resources: Resources,
     pub(super) state: TaskState,
     pub(super) updates: Updates,
@@ -70,6 +78,10 @@ pub(super) struct Task {
 }
 
 impl Task {
+    pub(super) fn executor(&self) -> Option<&v1::ExecutorInfo> {
+        self.info.executor.as_ref().or(self.group.as_ref())
+    }
+
     pub(super) const fn is_live(&self) -> bool {
         !is_terminal(self.state)
     }
@@ -80,7 +92,10 @@ impl Agent {
         Self {
             // Some machines have two agents.
             host: format!("host{}", index * 3 / 4),
+            largest: resources.clone(),
             resources,
+            larger: None,
+            told: None,
             id: None,
             tasks: BTreeMap::new(),
             frameworks: BTreeMap::new(),
@@ -97,10 +112,37 @@ impl Agent {
         }
     }
 
-    /// What its tasks really take.
+    /// What its tasks and their executors really take.
     pub(super) fn used(&self, of: impl Fn(&Task) -> bool) -> Resources {
-        let live = self.tasks.values().filter(|task| task.is_live() && of(task));
-        live.map(|task| task.resources.clone()).fold(Resources::EMPTY, |sum, one| sum + one)
+        let live = || self.tasks.iter().filter(|(_, task)| task.is_live() && of(task));
+        let executors: BTreeMap<(&str, &str), &v1::ExecutorInfo> = live()
+            .filter_map(|((framework, _), task)| {
+                let executor = task.executor()?;
+                Some(((framework.as_str(), executor.executor_id.value.as_str()), executor))
+            })
+            .collect();
+        let executors = executors.into_values().map(|executor| {
+            resources_from_wire(&executor.resources).expect("checked by the master").unallocated()
+        });
+        let tasks = live().map(|(_, task)| task.resources.clone());
+        tasks.chain(executors).fold(Resources::EMPTY, |sum, one| sum + one)
+    }
+
+    /// Of a machine on which nothing runs or ever did.
+    pub(super) fn is_empty(&self) -> bool {
+        self.tasks.is_empty()
+    }
+
+    pub(super) fn shrink(&mut self, less: &Resources) {
+        let smaller = self.resources.saturating_sub(less);
+        self.larger.get_or_insert_with(|| self.resources.clone());
+        self.resources = smaller;
+    }
+
+    pub(super) fn grow(&mut self, more: &Resources) {
+        self.resources += more;
+        self.larger = self.larger.take().map(|larger| larger + more);
+        self.largest += more;
     }
 
     fn info(&self) -> v1::AgentInfo {
@@ -119,7 +161,7 @@ impl Agent {
             task: Some(task.info.clone()),
             status: task.updates.outstanding().cloned(),
             latest: task.updates.latest.clone(),
-            ..Default::default()
+            executor: task.group.clone(),
         };
         session::Register {
             agent: Some(self.info()),
@@ -238,6 +280,7 @@ impl World {
         let agent = &mut self.agents[index];
         agent.boots += 1;
         let id = agent.id.take();
+        agent.told = None;
         agent.frameworks.clear();
         agent.drain = None;
         let tasks = std::mem::take(&mut agent.tasks);
@@ -263,12 +306,14 @@ impl World {
                 );
                 agent.id = Some(id.clone());
                 agent.registered = true;
+                agent.larger = None;
                 agent.backoff_ms = BACKOFF_MS_MIN;
                 agent.tasks.values_mut().for_each(|task| task.updates.reconnected());
+                self.truth.places.insert(id.clone(), index);
                 self.truth.agents.insert(id);
                 self.agent_reports(index);
             }
-            Body::Rejected(rejected) => panic!("agent {index} is rejected: {}", rejected.reason),
+            Body::Rejected(rejected) => self.agent_rejected(index, &rejected.reason),
             Body::Launch(launch) => self.agent_launches(index, launch),
             Body::Kill(session::Kill { framework_id, task_id, .. }) => {
                 let (Some(framework), Some(task)) = (framework_id, task_id) else { return };
@@ -288,7 +333,7 @@ impl World {
             }
             Body::ShutdownExecutor(session::ShutdownExecutor { framework_id, executor_id }) => {
                 let (Some(framework), Some(executor)) = (framework_id, executor_id) else { return };
-                self.task_killed(index, &(framework.value, executor.value));
+                self.executor_killed(index, &framework.value, &executor.value);
             }
             Body::Drain(session::Drain { config }) => {
                 self.agents[index].drain = config;
@@ -298,15 +343,51 @@ impl World {
                 }
             }
             Body::Shutdown(_) => {
-                let id = self.agents[index].id.clone();
-                assert!(
-                    id.as_ref().is_none_or(|id| self.truth.condemned.contains(id)),
-                    "nobody wanted {id:?} to end"
-                );
+                let agent = &self.agents[index];
+                let is_wanted = self.truth.taken_down.contains(&agent.host)
+                    || agent.id.as_ref().is_none_or(|id| self.truth.condemned.contains(id));
+                assert!(is_wanted, "nobody wanted {:?} to end", agent.id);
                 self.machine_forgets(index);
                 self.agent_stops(index, 5000);
             }
-            Body::Resources(_) | Body::Message(_) => {}
+            Body::Resources(resources) => self.agent_told(index, &resources.resources),
+            Body::Message(_) => {}
+        }
+    }
+
+    /// Its machine is down, or it came back smaller than it may.
+    fn agent_rejected(&mut self, index: usize, reason: &str) {
+        self.note(&[26, index as u64], || format!("agent {index} is rejected: {reason}"));
+        let agent = &mut self.agents[index];
+        if reason.contains("was taken down") || reason.contains("is down for maintenance") {
+            assert!(self.truth.taken_down.contains(&agent.host), "nobody took {index} down");
+        } else if let Some(larger) = agent.larger.take() {
+            agent.resources = larger;
+        } else {
+            panic!("agent {index} is rejected: {reason}");
+        }
+        self.agent_leaves(index);
+    }
+
+    /// What it has, with all reservations and volumes.
+    fn agent_told(&mut self, index: usize, wire: &[v1::Resource]) {
+        let told = resources_from_wire(wire).expect("the master says what is so");
+        let agent = &mut self.agents[index];
+        assert_eq!(told.origin(), agent.resources.origin(), "agent {index} has what it has");
+        agent.told = Some(told.clone());
+        if let Some(id) = agent.id.clone() {
+            self.truth.reserved(&id, &told);
+        }
+    }
+
+    fn executor_killed(&mut self, index: usize, framework: &str, executor: &str) {
+        let tasks = self.agents[index].tasks.iter();
+        let own = tasks.filter(|((owner, name), task)| {
+            let id = task.executor().map_or(name.as_str(), |it| it.executor_id.value.as_str());
+            owner == framework && id == executor
+        });
+        for name in own.map(|(name, _)| name.clone()).collect::<Vec<_>>() {
+            self.task_killed(index, &name);
         }
     }
 
@@ -314,6 +395,7 @@ impl World {
         let framework = launch.framework.expect("a launch names its framework");
         let id = framework.id.clone().expect("a launch names its framework").value;
         self.agents[index].frameworks.insert(id.clone(), framework);
+        let group = launch.executor;
         for info in launch.tasks {
             let name = (id.clone(), info.task_id.value.clone());
             self.note(&[23, index as u64], || format!("agent {index} launches {}", name.1));
@@ -334,7 +416,8 @@ impl World {
             self.tasks_made += 1;
             let task = Task {
                 info,
-                resources: resources.clone(),
+                group: group.clone(),
+                resources,
                 state: TaskState::TaskStaging,
                 updates: Updates::default(),
                 silent: false,
@@ -342,10 +425,9 @@ impl World {
                 life: self.tasks_made,
             };
             let agent = &mut self.agents[index];
-            // Reservations and volumes are the master's business.
-            let free = plain(&agent.resources).saturating_sub(&plain(&agent.used(|_| true)));
             agent.tasks.insert(name.clone(), task);
-            if free.contains(&plain(&resources)) {
+            // Reservations and volumes are the master's business.
+            if plain(&agent.resources).contains(&plain(&agent.used(|_| true))) {
                 self.task_goes_on(index, name);
                 continue;
             }

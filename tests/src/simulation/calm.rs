@@ -4,14 +4,14 @@
 use std::collections::BTreeSet;
 
 use karman_api::mesos::v1::TaskState;
-use karman_master::ledger::{Agent, View};
+use karman_master::ledger::{Agent, Amounts, View};
 use karman_model::id::{AgentId, FrameworkId};
 use karman_model::quantity::Quantity;
-use karman_model::resource::Resources;
 
 use super::faults::Chances;
 use super::framework::{Framework, Step};
 use super::net::Client;
+use super::shares::{self, Shares};
 use super::world::{What, World};
 
 /// Longer than every timeout together: agents are awaited for ten minutes,
@@ -54,7 +54,8 @@ impl World {
         let end = self.now + CALM_MS_MAX;
         loop {
             self.run_until(self.now + ROUND_MS);
-            let Err(problem) = self.settled() else { return };
+            self.put_back();
+            let Err(problem) = self.settled() else { return self.check_kept() };
             assert!(self.now < end, "still not settled: {problem}");
         }
     }
@@ -72,8 +73,11 @@ impl World {
         self.agents_settled(&view)?;
         self.frameworks_settled(&view)?;
         self.tasks_settled(&view)?;
+        view_agents_in_use(&view)?;
+        let shares = Shares::new(&view);
+        shares.promises_kept()?;
         for agent in view.agents.values().filter(|agent| agent.is_active()) {
-            self.offers_settled(&view, agent)?;
+            offers_settled(&view, agent, &shares)?;
         }
         Ok(())
     }
@@ -114,6 +118,19 @@ impl World {
             if offered != held {
                 return Err(format!("framework {id} holds offers {held:?}, not {offered:?}"));
             }
+            let all = view.registry.inverse.offers.values();
+            let asked: BTreeSet<&str> =
+                all.filter(|it| it.framework.as_str() == id).map(|it| it.id.as_str()).collect();
+            let heard: BTreeSet<&str> = framework.inverse.keys().map(String::as_str).collect();
+            if asked != heard {
+                return Err(format!("framework {id} is asked {heard:?}, not {asked:?}"));
+            }
+            for offer in framework.offers.values() {
+                let agent = view.agents.get(offer.agent_id.value.as_str());
+                if agent.is_none_or(|agent| agent.unavailability() != offer.unavailability) {
+                    return Err(format!("{:?} has another unavailability", offer.id));
+                }
+            }
         }
         match view.frameworks.keys().find(|id| !living.contains(id.as_str())) {
             Some(ghost) => Err(format!("framework {ghost} is nobody")),
@@ -142,6 +159,9 @@ impl World {
             let name = (known.framework.to_string(), known.id.to_string());
             if !running.contains_key(&name) {
                 return Err(format!("{} is {:?} and does not run", known.id, known.state));
+            }
+            if known.kill.is_some() && !known.is_terminal() {
+                return Err(format!("{} is to be killed and lives", known.id));
             }
         }
         for framework in self.frameworks.iter().filter(|framework| !framework.dead) {
@@ -190,40 +210,42 @@ impl World {
         }
         Ok(())
     }
+}
 
-    /// Nobody who is there could be offered any more.
-    fn offers_settled(&self, view: &View, agent: &Agent) -> Result<(), String> {
-        let spent = (&agent.used + &agent.offered).unallocated();
-        let left = agent.total.saturating_sub(&spent);
-        // What is held back for a guarantee is offered to nobody else.
-        if view.registry.quotas.values().any(|quota| !quota.guarantees.is_empty()) {
-            return Ok(());
+/// Nothing stays out of use, and nobody is asked to leave without a reason.
+fn view_agents_in_use(view: &View) -> Result<(), String> {
+    for agent in view.agents.values().filter(|agent| agent.is_registered()) {
+        if agent.standing.deactivated {
+            return Err(format!("{} is out of use: {:?}", agent.id, agent.standing));
         }
-        for framework in view.frameworks.values().filter(|framework| framework.is_connected()) {
-            for role in framework.roles.iter().filter(|role| !is_limited(view, role)) {
-                let usable = left.filter(|kind| {
-                    kind.is_usable_by(role)
-                        && (framework.capabilities.refinement || !kind.is_refined())
-                });
-                if is_worth_an_offer(&usable) {
-                    return Err(format!(
-                        "{usable} of {} is offered to nobody, not even {} in {role}",
-                        agent.id, framework.id
-                    ));
-                }
-            }
-        }
-        Ok(())
+    }
+    match view.registry.maintenance.down().next() {
+        Some(machine) => Err(format!("{machine} is down")),
+        None => Ok(()),
     }
 }
 
-/// Whether a quota may stand in the way.
-fn is_limited(view: &View, role: &str) -> bool {
-    let above = |limited: &str| role == limited || karman_model::role::may_use(role, limited);
-    view.registry.quotas.iter().any(|(limited, quota)| !quota.limits.is_empty() && above(limited))
+/// Nobody who is there could be offered any more.
+fn offers_settled(view: &View, agent: &Agent, shares: &Shares<'_>) -> Result<(), String> {
+    let left = shares::left(agent);
+    for framework in view.frameworks.values().filter(|framework| framework.is_connected()) {
+        for role in &framework.roles {
+            let usable = left.filter(|kind| {
+                kind.is_usable_by(role) && (framework.capabilities.refinement || !kind.is_refined())
+            });
+            let usable = shares.within(role, &usable);
+            if is_worth_an_offer(&usable) {
+                return Err(format!(
+                    "{usable:?} of {} is offered to nobody, not even {} in {role}",
+                    agent.id, framework.id
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
-fn is_worth_an_offer(resources: &Resources) -> bool {
-    resources.scalar("cpus") >= Quantity::from_thousandths(10)
-        || resources.scalar("mem") >= Quantity::from_units(32)
+fn is_worth_an_offer(amounts: &Amounts) -> bool {
+    let has = |name: &str, least| amounts.get(name).is_some_and(|amount| *amount >= least);
+    has("cpus", Quantity::from_thousandths(10)) || has("mem", Quantity::from_units(32))
 }

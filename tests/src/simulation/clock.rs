@@ -5,12 +5,18 @@
 const EPOCH_MS: u64 = 1_700_000_000_000;
 
 /// What the wall clock of the masters' machines says.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Wall {
     set_ms: i64,
+    /// Masters are told what the clock says, even when it goes backwards.
+    pub(super) raw: bool,
 }
 
 impl Wall {
+    pub(super) const fn new(raw: bool) -> Self {
+        Self { set_ms: 0, raw }
+    }
+
     pub(super) fn at(self, now: u64) -> u64 {
         (EPOCH_MS + now).checked_add_signed(self.set_ms).unwrap()
     }
@@ -35,6 +41,9 @@ impl Clock {
     pub(super) fn at(&mut self, wall: Wall, now: u64) -> u64 {
         let steady = self.wall_ms + (now - self.read);
         let wall_ms = wall.at(now);
+        if wall.raw {
+            return wall_ms;
+        }
         if wall_ms >= steady {
             *self = Self { wall_ms, read: now };
         }

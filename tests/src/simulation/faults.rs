@@ -15,7 +15,7 @@ pub(super) struct Chances {
     pub(super) lost_answer: u64,
     pub(super) forgotten_ack: u64,
     /// Of each kind of [`World::fault`].
-    weights: [u64; 13],
+    weights: [u64; 15],
     pace_ms: u64,
 }
 
@@ -28,7 +28,7 @@ impl Chances {
             reordered_call: some(50),
             lost_answer: some(20),
             forgotten_ack: some(30),
-            weights: [0; 13],
+            weights: [0; 15],
             pace_ms: 0,
         };
         for weight in &mut chances.weights {
@@ -78,6 +78,8 @@ impl World {
             9 => self.set_clock(),
             10 => self.stall(),
             11 => self.grow(agent),
+            12 => self.shrink(agent),
+            13 => self.set_clock_far(),
             _ => self.agent_dials_twice(agent),
         }
     }
@@ -149,9 +151,36 @@ impl World {
     /// The machine gets more of everything.
     fn grow(&mut self, index: usize) {
         let more = karman_model::resource::Resources::parse("cpus:1;mem:512", "*").unwrap();
-        self.agents[index].resources += &more;
+        self.agents[index].grow(&more);
         self.note(&[64], || format!("agent {index} grows"));
         self.agent_stops(index, 1000);
+    }
+
+    /// The machine has less of everything than before; where it may not, it comes
+    /// back as it was.
+    fn shrink(&mut self, index: usize) {
+        if !self.agents[index].is_empty() {
+            return;
+        }
+        let less = karman_model::resource::Resources::parse("cpus:1;mem:256;disk:10", "*").unwrap();
+        self.agents[index].shrink(&less);
+        self.note(&[65], || format!("agent {index} shrinks"));
+        self.agent_stops(index, 1000);
+    }
+
+    /// Days, as when somebody mends a wrong date.
+    fn set_clock_far(&mut self) {
+        // Whoever goes backwards with its clock waits for days.
+        if self.wall.raw {
+            return;
+        }
+        let by = i64::try_from(self.rng.between(1, 172_800_000)).unwrap();
+        let by = if self.rng.percent(30) { by } else { -by };
+        self.note(&[66], || format!("the wall clock is set far: {by} ms"));
+        self.wall.set(by);
+        if by > 0 {
+            self.truth.clock_ms += by.unsigned_abs();
+        }
     }
 
     /// It does not trust its connection and opens another.

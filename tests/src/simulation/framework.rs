@@ -34,6 +34,8 @@ pub(super) struct View {
     pub(super) state: Option<TaskState>,
     pub(super) agent: String,
     pub(super) launched: u64,
+    /// Of its own, or of its group.
+    pub(super) executor: Option<String>,
     /// It launched another by the same name.
     pub(super) doubled: bool,
 }
@@ -57,6 +59,8 @@ pub(super) struct Framework {
     pub(super) tasks: BTreeMap<String, View>,
     pub(super) tasks_made: u64,
     pub(super) offers: BTreeMap<String, v1::Offer>,
+    /// What it is asked to leave, by the id of the question.
+    pub(super) inverse: BTreeMap<String, v1::InverseOffer>,
     pub(super) up: bool,
     pub(super) conn: Option<Conn>,
     pub(super) subscribed: bool,
@@ -107,6 +111,7 @@ impl Framework {
             tasks: BTreeMap::new(),
             tasks_made: 0,
             offers: BTreeMap::new(),
+            inverse: BTreeMap::new(),
             up: true,
             conn: None,
             subscribed: false,
@@ -195,6 +200,7 @@ impl World {
         framework.conn = Some(conn);
         framework.subscribed = false;
         framework.offers.clear();
+        framework.inverse.clear();
         self.lost_touch(index, conn);
         let framework = &self.frameworks[index];
         let mut info = framework.info.clone();
@@ -216,6 +222,7 @@ impl World {
         self.frameworks[index].conn = None;
         self.frameworks[index].subscribed = false;
         self.frameworks[index].offers.clear();
+        self.frameworks[index].inverse.clear();
         self.framework_will_dial(index);
     }
 
@@ -297,6 +304,12 @@ impl World {
             if let Some(rescind) = event.rescind {
                 self.frameworks[index].offers.remove(&rescind.offer_id.value);
             }
+            for offer in event.inverse_offers.into_iter().flat_map(|it| it.inverse_offers) {
+                self.framework_asked(index, offer);
+            }
+            if let Some(rescind) = event.rescind_inverse_offer {
+                self.frameworks[index].inverse.remove(&rescind.inverse_offer_id.value);
+            }
             if let Some(update) = event.update {
                 self.framework_updated(index, update.status);
             }
@@ -357,9 +370,24 @@ impl World {
             .fold(Resources::EMPTY, |sum, one| sum + one);
         let owner = self.agents.iter().find(|it| it.id.as_ref() == Some(&agent));
         if let Some(owner) = owner {
-            let has = plain(&owner.resources);
+            let has = plain(&owner.largest);
             assert!(has.contains(&all), "framework {index} is offered {all} of {has} on {agent}");
         }
+    }
+
+    /// To leave an agent.
+    fn framework_asked(&mut self, index: usize, offer: v1::InverseOffer) {
+        let id = offer.id.value.clone();
+        self.note(&[38, index as u64], || format!("framework {index} is asked {id}"));
+        let framework = &mut self.frameworks[index];
+        assert_eq!(framework.id.as_ref(), Some(&offer.framework_id.value), "a question to others");
+        let agent = offer.agent_id.as_ref().map(|agent| agent.value.clone());
+        let doubled = framework
+            .inverse
+            .values()
+            .any(|other| other.agent_id.as_ref().map(|agent| agent.value.clone()) == agent);
+        assert!(!doubled, "framework {index} is asked twice about {agent:?}");
+        assert!(framework.inverse.insert(id, offer).is_none(), "a question is asked once");
     }
 
     fn framework_updated(&mut self, index: usize, status: v1::TaskStatus) {

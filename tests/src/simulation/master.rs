@@ -9,7 +9,7 @@ use karman_api::mesos::v1;
 use karman_api::mesos::v1::scheduler;
 use karman_api::session;
 use karman_master::ledger::{
-    CallGate, Command, Effect, Event, Identity, Key, Ledger, Link, Refusal, SessionId, StreamId,
+    CallGate, Command, Effect, Event, Identity, Key, Ledger, Refusal, SessionId, StreamId,
 };
 use karman_master::{stored, validate};
 use karman_model::id::FrameworkId;
@@ -17,6 +17,7 @@ use karman_model::time::Timestamp;
 use karman_store::Change;
 
 use super::clock::{Clock, Wall};
+use super::laws::{Cause, Laws};
 use super::net::{BACKLOG_MAX, Conn, End, Packet};
 use super::world::{What, World};
 
@@ -62,6 +63,7 @@ pub(super) struct Master {
     outlets: BTreeSet<Conn>,
     wake: Option<u64>,
     fence: u64,
+    laws: Laws,
 }
 
 impl Master {
@@ -91,9 +93,12 @@ impl World {
         let now = Timestamp(clock.at(self.wall, self.now));
         let id = format!("m{}", self.masters_made);
         let info = v1::MasterInfo { id: id.clone(), ..Default::default() };
-        let mut ledger = Ledger::new(Identity { id: id.into(), info, started: now });
+        let identity = Identity { id: id.into(), info, started: now };
+        let mut ledger = Ledger::with_settings(identity, self.settings.clone());
         ledger.restore(now, contents).expect("what a master stored can be restored");
         ledger.check();
+        let mut laws = Laws::default();
+        laws.check_limits(&ledger, Cause::Excused);
         self.note(&[2, self.masters_made], || "a master starts".to_owned());
         let master = Master {
             ledger,
@@ -105,6 +110,7 @@ impl World {
             outlets: BTreeSet::new(),
             wake: None,
             fence: self.store.fence,
+            laws,
         };
         // Whoever listens to another master is away from this one.
         for index in 0..self.frameworks.len() {
@@ -113,6 +119,7 @@ impl World {
         self.leader = Some(self.masters_made);
         self.masters.insert(self.masters_made, master);
         self.check_restored();
+        self.check_kept();
         self.wake_master(self.masters_made);
     }
 
@@ -206,14 +213,20 @@ impl World {
         let now = Timestamp(master.clock.at(self.wall, self.now));
         let mut batch = Batch::default();
         batch.effects.extend(master.ledger.apply(now, Event::Tick));
+        master.laws.check_removals(&master.ledger, now);
         while let Some(event) = master.followups.pop_front() {
             batch.effects.extend(master.ledger.apply(now, event));
         }
         let most = if self.rng.percent(80) { 512 } else { 1 };
         for _ in 0..most {
             let Some(request) = master.inbox.pop_front() else { break };
+            let cause = Cause::of(&request);
             self.handle(now, master, request, &mut batch);
-            master.ledger.check();
+            // The last one is checked with the offers that follow from it.
+            if !master.inbox.is_empty() {
+                master.ledger.check();
+            }
+            master.laws.check_limits(&master.ledger, cause);
         }
         batch.effects.extend(master.ledger.allocate(now));
         master.ledger.check();
@@ -331,7 +344,7 @@ impl World {
             std::collections::BTreeMap::new();
         for effect in effects {
             match effect {
-                Effect::Save(_) => {}
+                Effect::Save(_) | Effect::Report(_) => {}
                 Effect::Send { stream, event } => {
                     groups.entry(conn_of(&stream)).or_default().push(*event);
                 }
@@ -413,11 +426,7 @@ impl World {
     fn check_stored(&self, ledger: &Ledger) {
         let view = ledger.view();
         let agents = view.agents.keys().cloned().map(Key::Agent);
-        // Who was connected when the master before stopped is stored as connected
-        // until it comes or is removed.
-        let known =
-            view.frameworks.values().filter(|it| !matches!(it.link, Link::Recovered { .. }));
-        let frameworks = known.map(|it| Key::Framework(it.id.clone()));
+        let frameworks = view.frameworks.keys().cloned().map(Key::Framework);
         let gone = view.registry.gone.keys().cloned().map(Key::Gone);
         let single = [Key::Weights, Key::Quotas, Key::Maintenance];
         for key in agents.chain(frameworks).chain(gone).chain(single) {
@@ -456,6 +465,13 @@ impl World {
                     Change::Put { .. }
                 );
             assert!(known, "framework {framework} is remembered");
+        }
+    }
+
+    /// Nothing that anybody was told is reserved is lost.
+    pub(super) fn check_kept(&self) {
+        if let Some(master) = self.leader.and_then(|id| self.masters.get(&id)) {
+            self.truth.check_kept(&master.ledger.view());
         }
     }
 

@@ -4,7 +4,7 @@ use karman_api::convert::{Format, resources_from_wire, resources_to_wire};
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::offer::{Operation, operation};
 use karman_model::resource::{
-    Disk, Persistence, Reservation, ReservationType, Resources, Volume, VolumeMode,
+    Disk, Label, Persistence, Reservation, ReservationType, Resources, Volume, VolumeMode,
 };
 
 use super::world::World;
@@ -25,12 +25,15 @@ impl World {
         let volumes = all.filter(karman_model::resource::Kind::is_persistent_volume);
         match self.rng.below(4) {
             0 if !reserved.is_empty() => {
-                let resources = resources_to_wire(&self.some_of(&reserved), format);
+                let some = self.some_of(&reserved);
+                self.truth.undo(&some);
+                let resources = resources_to_wire(&some, format);
                 let unreserve = Some(operation::Unreserve { resources });
                 operations
                     .push(Operation { unreserve, ..self.operation(operation::Type::Unreserve) });
             }
             1 if !volumes.is_empty() => {
+                self.truth.undo(&volumes);
                 let volumes = resources_to_wire(&volumes, format);
                 let destroy = Some(operation::Destroy { volumes });
                 operations.push(Operation { destroy, ..self.operation(operation::Type::Destroy) });
@@ -76,11 +79,14 @@ impl World {
         principal: Option<String>,
     ) -> Resources {
         let free = all.filter(|kind| kind.reservations.is_empty() && kind.disk.is_none());
+        self.operations_made += 1;
+        let label =
+            Label { key: "of".to_owned(), value: Some(format!("r{}", self.operations_made)) };
         let reservation = Reservation {
             kind: ReservationType::Dynamic,
             role: role.into(),
             principal: principal.map(Into::into),
-            labels: Vec::new(),
+            labels: vec![label],
         };
         let some = self.some_of(&free);
         some.iter()

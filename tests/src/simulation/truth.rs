@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::TaskState;
-use karman_master::ledger::is_terminal;
+use karman_master::ledger::{View, is_terminal};
+use karman_model::resource::{Resource, Resources};
 
 use super::agent::Name;
 use super::world::World;
@@ -27,6 +28,16 @@ pub(super) struct Truth {
     pub(super) lost_agents: BTreeSet<String>,
     /// Ids that an operator wanted to end.
     pub(super) condemned: BTreeSet<String>,
+    /// Who has or had which id.
+    pub(super) places: BTreeMap<String, usize>,
+    /// Hosts that an operator took down once.
+    pub(super) taken_down: BTreeSet<String>,
+    /// By agent and label: what an agent was told is reserved on it, on the whole.
+    kept: BTreeMap<(String, String), Resources>,
+    /// By agent and id: the volumes that it was told of.
+    volumes: BTreeSet<(String, String)>,
+    /// Labels and ids of which somebody wanted to give something back.
+    undone: BTreeSet<String>,
     /// Ids that a framework was told: never forgotten.
     pub(super) frameworks: BTreeSet<String>,
     /// Who has which id.
@@ -49,6 +60,45 @@ pub(super) struct Truth {
 }
 
 impl Truth {
+    /// An agent was told that it has this: from now on it is so.
+    pub(super) fn reserved(&mut self, agent: &str, told: &Resources) {
+        for resource in told {
+            for label in labels(resource) {
+                let key = (agent.to_owned(), label.to_owned());
+                self.kept.entry(key).or_insert_with(|| labelled(told, label));
+            }
+            if let Some(id) = resource.kind.volume_id() {
+                self.volumes.insert((agent.to_owned(), id.to_owned()));
+            }
+        }
+    }
+
+    /// Somebody asks to give back some of it, or asks again later.
+    pub(super) fn undo(&mut self, resources: &Resources) {
+        for resource in resources {
+            self.undone.extend(labels(resource).map(str::to_owned));
+            self.undone.extend(resource.kind.volume_id().map(str::to_owned));
+        }
+    }
+
+    /// Nothing that an agent was told of is lost unless somebody wanted it.
+    pub(super) fn check_kept(&self, view: &View) {
+        for ((agent, label), kept) in &self.kept {
+            let Some(agent) = view.agents.get(agent.as_str()) else { continue };
+            let left = labelled(&agent.total, label);
+            assert!(
+                self.undone.contains(label) || left.contains(kept),
+                "{kept} was reserved as {label} on {}, {left} is left",
+                agent.id
+            );
+        }
+        for (agent, id) in &self.volumes {
+            let Some(agent) = view.agents.get(agent.as_str()) else { continue };
+            let has = agent.total.iter().any(|it| it.kind.volume_id() == Some(id));
+            assert!(has || self.undone.contains(id), "the volume {id} of {} is lost", agent.id);
+        }
+    }
+
     pub(super) fn started(&mut self, agent: usize, name: &Name) {
         self.running.entry(name.clone()).or_default().insert(agent);
     }
@@ -68,6 +118,18 @@ impl Truth {
         let number = self.updates.len() as u64;
         self.updates.insert(uuid.to_vec(), Update { name: name.clone(), number, state });
     }
+}
+
+/// What tells the reservations of a resource apart: each has a label of its own.
+fn labels(resource: &Resource) -> impl Iterator<Item = &str> {
+    let levels = resource.kind.reservations.iter();
+    levels.flat_map(|level| &level.labels).filter_map(|label| label.value.as_deref())
+}
+
+/// What is reserved under the label, whatever it was made into.
+fn labelled(all: &Resources, label: &str) -> Resources {
+    let own = all.iter().filter(|resource| labels(resource).any(|it| it == label));
+    own.cloned().collect::<Resources>().origin()
 }
 
 impl World {

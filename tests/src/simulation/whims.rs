@@ -15,7 +15,7 @@ use super::net::End;
 use super::world::{What, World};
 
 /// As the weights of [`World::framework_acts`] are ordered.
-const WEIGHTS: [u64; 17] = [40, 12, 10, 3, 6, 6, 3, 3, 2, 2, 2, 1, 2, 4, 2, 2, 1];
+const WEIGHTS: [u64; 18] = [40, 12, 10, 3, 6, 6, 3, 3, 2, 2, 2, 1, 2, 4, 2, 2, 1, 4];
 
 impl World {
     pub(super) fn framework_acts(&mut self, index: usize) {
@@ -39,7 +39,8 @@ impl World {
             13 => self.operate(index),
             14 => self.shut_down(index),
             15 => self.talk(index),
-            _ => self.subscribe_as_somebody(index),
+            16 => self.subscribe_as_somebody(index),
+            _ => self.answer_inverse_offers(index),
         }
     }
 
@@ -62,6 +63,7 @@ impl World {
             left += &resources_from_wire(&offer.resources).unwrap();
             self.frameworks[index].offers.remove(&offer.id.value);
         }
+        let executor = self.executor(index, role(&first), &mut left);
         let mut task_infos = Vec::new();
         for _ in 0..self.rng.between(1, 4) {
             let resources = self.some_of(&left);
@@ -71,16 +73,100 @@ impl World {
             left = left.saturating_sub(&resources);
             task_infos.push(self.task(index, &first.agent_id, &resources));
         }
-        let launch = Some(operation::Launch { task_infos });
-        self.accept_with(
-            index,
-            &together,
-            vec![Operation {
-                r#type: Some(operation::Type::Launch.into()),
-                launch,
-                ..Default::default()
-            }],
-        );
+        let operation = self.launch(index, task_infos, executor);
+        self.accept_with(index, &together, vec![operation]);
+    }
+
+    /// Now and then one of two in each role; a group needs one.
+    fn executor(
+        &mut self,
+        index: usize,
+        role: Option<String>,
+        left: &mut Resources,
+    ) -> Option<v1::ExecutorInfo> {
+        if !self.rng.percent(35) {
+            return None;
+        }
+        let is_group = self.rng.percent(50);
+        let cost = if is_group { "cpus:0.1;mem:32;disk:1" } else { "cpus:0.2;mem:16" };
+        let cost = Resources::parse(cost, "*").unwrap();
+        if !left.unallocated().contains(&cost) && self.rng.percent(80) {
+            return None;
+        }
+        let role = role.unwrap_or_default();
+        let number = self.rng.below(2);
+        *left = left.saturating_sub(&cost.allocated_to(&role)).saturating_sub(&cost);
+        let id = self.frameworks[index].id.clone().unwrap_or_default();
+        let kind = if is_group { "g" } else { "e" };
+        Some(v1::ExecutorInfo {
+            executor_id: v1::ExecutorId {
+                value: format!("{kind}{number}-{}", role.replace('/', "-")),
+            },
+            r#type: Some(
+                if is_group {
+                    v1::executor_info::Type::Default
+                } else {
+                    v1::executor_info::Type::Custom
+                }
+                .into(),
+            ),
+            framework_id: Some(v1::FrameworkId { value: id }),
+            command: (!is_group)
+                .then(|| v1::CommandInfo { value: Some("run".to_owned()), ..Default::default() }),
+            resources: resources_to_wire(&cost, self.format(index)),
+            ..Default::default()
+        })
+    }
+
+    fn format(&self, index: usize) -> Format {
+        if self.frameworks[index].refinement { Format::Refined } else { Format::Legacy }
+    }
+
+    fn launch(
+        &mut self,
+        index: usize,
+        mut tasks: Vec<v1::TaskInfo>,
+        executor: Option<v1::ExecutorInfo>,
+    ) -> Operation {
+        for task in &tasks {
+            if let Some(view) = self.frameworks[index].tasks.get_mut(&task.name) {
+                view.executor = executor.as_ref().map(|it| it.executor_id.value.clone());
+            }
+        }
+        let mut operation = Operation::default();
+        let is_group = executor.as_ref().is_some_and(|it| it.command.is_none());
+        if let (Some(executor), true) = (&executor, is_group) {
+            let executor = executor.clone();
+            let task_group = v1::TaskGroupInfo { tasks };
+            operation.r#type = Some(operation::Type::LaunchGroup.into());
+            operation.launch_group = Some(operation::LaunchGroup { executor, task_group });
+            return operation;
+        }
+        if let Some(executor) = &executor {
+            for task in &mut tasks {
+                task.command = None;
+                task.executor = Some(executor.clone());
+            }
+        }
+        operation.r#type = Some(operation::Type::Launch.into());
+        operation.launch = Some(operation::Launch { task_infos: tasks });
+        operation
+    }
+
+    fn answer_inverse_offers(&mut self, index: usize) {
+        let inverse = std::mem::take(&mut self.frameworks[index].inverse);
+        let inverse_offer_ids = inverse.into_values().map(|offer| offer.id).collect();
+        let filters = self.filters();
+        let call = if self.rng.percent(50) {
+            let answer = call::AcceptInverseOffers { inverse_offer_ids, filters };
+            let kind = call::Type::AcceptInverseOffers;
+            Call { accept_inverse_offers: Some(answer), ..of(kind) }
+        } else {
+            let answer = call::DeclineInverseOffers { inverse_offer_ids, filters };
+            let kind = call::Type::DeclineInverseOffers;
+            Call { decline_inverse_offers: Some(answer), ..of(kind) }
+        };
+        self.call(index, call);
     }
 
     pub(super) fn accept_with(
@@ -108,7 +194,8 @@ impl World {
         framework.tasks_made += 1;
         let name = format!("f{index}-t{}", framework.tasks_made);
         let agent_name = agent.value.clone();
-        let view = View { state: None, agent: agent_name, launched, doubled: false };
+        let view =
+            View { state: None, agent: agent_name, launched, executor: None, doubled: false };
         framework.tasks.insert(name.clone(), view);
         self.task_named(index, name, agent, resources)
     }
@@ -120,8 +207,7 @@ impl World {
         agent: &v1::AgentId,
         resources: &Resources,
     ) -> v1::TaskInfo {
-        let format =
-            if self.frameworks[index].refinement { Format::Refined } else { Format::Legacy };
+        let format = self.format(index);
         v1::TaskInfo {
             name: name.clone(),
             task_id: v1::TaskId { value: name },
@@ -307,11 +393,12 @@ impl World {
 
     fn shut_down(&mut self, index: usize) {
         let live = self.frameworks[index].tasks.iter().filter(|(_, view)| !view.is_over());
+        let executor = |name: &String, view: &View| view.executor.clone().unwrap_or(name.clone());
         let live: Vec<(String, String)> =
-            live.map(|(name, view)| (name.clone(), view.agent.clone())).collect();
-        let Some((task, agent)) = self.rng.pick(&live).cloned() else { return };
+            live.map(|(name, view)| (executor(name, view), view.agent.clone())).collect();
+        let Some((executor, agent)) = self.rng.pick(&live).cloned() else { return };
         let shutdown = Some(call::Shutdown {
-            executor_id: v1::ExecutorId { value: task },
+            executor_id: v1::ExecutorId { value: executor },
             agent_id: v1::AgentId { value: agent },
         });
         self.call(index, Call { shutdown, ..of(call::Type::Shutdown) });

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use karman_api::mesos::v1::scheduler::Call;
 use karman_api::session::agent_message;
-use karman_master::ledger::{CallGate, Event, SessionId};
+use karman_master::ledger::{CallGate, Event, SessionId, Settings};
 use karman_model::resource::Resources;
 
 use super::agent::{self, Agent, Name};
@@ -75,6 +75,7 @@ pub(super) struct World {
     queue: BTreeMap<(u64, u64), What>,
     queued: u64,
     pub(super) wall: Wall,
+    pub(super) settings: Settings,
     pub(super) store: Store,
     pub(super) links: BTreeMap<Conn, Link>,
     pub(super) conns_made: u64,
@@ -119,13 +120,17 @@ impl World {
             .collect();
         let schedulers = usize::try_from(rng.between(1, 5)).unwrap();
         let frameworks = (0..schedulers).map(|index| Framework::new(index, &mut rng)).collect();
+        let rates = ["1/5secs", "1/30secs", "2/1mins"].map(|rate| rate.parse().unwrap());
+        let agent_removal_rate = if rng.percent(30) { rng.pick(&rates).copied() } else { None };
+        let wall = Wall::new(rng.percent(20));
         Self {
             now: 0,
             rng,
             trace: Trace::new(lines),
             queue: BTreeMap::new(),
             queued: 0,
-            wall: Wall::default(),
+            wall,
+            settings: Settings { agent_removal_rate, ..Settings::default() },
             store: Store::default(),
             links: BTreeMap::new(),
             conns_made: 0,
