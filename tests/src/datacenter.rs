@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 use serde::Deserialize;
 use tempfile::TempDir;
 
+use crate::http::Api;
 use crate::marathon::Marathon;
 use crate::{binaries, ports, processes};
 
@@ -22,6 +23,10 @@ pub const START: Duration = Duration::from_secs(30);
 pub const STOP: Duration = Duration::from_secs(20);
 /// How much of the log a failed test shows.
 const LOG_LINES: usize = 150;
+
+/// What each agent has, besides ports. More than any machine has: tests ask for
+/// what they need, not for what the machine is.
+pub const AGENT: [(&str, u32); 3] = [("cpus", 32), ("mem", 32_768), ("disk", 100_000)];
 
 /// The line that `--output json` prints.
 #[derive(Clone, Debug, Deserialize)]
@@ -83,6 +88,11 @@ impl Datacenter {
 
     pub fn marathon(&self) -> Marathon<'_> {
         Marathon { base: &self.ready.marathon, http: &self.http }
+    }
+
+    /// The master's endpoints and its operator API.
+    pub fn master(&self) -> Api<'_> {
+        Api { base: &self.ready.master, http: &self.http }
     }
 
     /// Ends `karmand` as a power cut would: with SIGKILL.
@@ -191,9 +201,8 @@ async fn launch(home: &Path, options: &Options, ports: &ports::Block) -> (Child,
         .open(home.join("log"))
         .expect("a log file");
     let begun = Instant::now();
-    // More than any machine has: tests ask for what they need, not for what
-    // the machine is.
-    let resources = format!("cpus:32;mem:32768;disk:100000;ports:{}", ports.ranges());
+    let scalars = AGENT.map(|(name, amount)| format!("{name}:{amount};")).concat();
+    let resources = format!("{scalars}ports:{}", ports.ranges());
     let mut child = command(&home.join("data"))
         .args([
             "--agents",

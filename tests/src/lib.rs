@@ -7,10 +7,12 @@ pub mod datacenter;
 pub mod dns;
 pub mod eventually;
 pub mod fuzz;
+pub mod http;
 pub mod marathon;
 pub mod ports;
 pub mod processes;
 pub mod requirement;
+pub mod scheduler;
 
 #[cfg(test)]
 mod arch;

@@ -7,6 +7,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::eventually::eventually;
+use crate::http::{Answer, Api};
 
 /// How long apps may take to reach their goal on a busy machine.
 pub const GOAL: Duration = Duration::from_secs(90);
@@ -18,62 +19,30 @@ pub struct Marathon<'a> {
     pub http: &'a reqwest::Client,
 }
 
-/// A status and its body: JSON where it is, text otherwise.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Answer {
-    pub status: u16,
-    pub body: Value,
-}
-
-impl Answer {
-    /// # Panics
-    /// When the status is another one.
-    #[track_caller]
-    pub fn expect(self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{:#}", self.body);
-        self.body
-    }
-}
-
 impl Marathon<'_> {
+    /// Everything under it.
+    pub fn api(&self) -> Api<'_> {
+        Api { base: self.base, http: self.http }
+    }
+
     pub async fn get(&self, path: &str) -> Answer {
-        self.send(Method::GET, path, None).await
+        self.api().get(path).await
     }
 
     pub async fn post(&self, path: &str, body: &Value) -> Answer {
-        self.send(Method::POST, path, Some(body.to_string())).await
+        self.api().post(path, body).await
     }
 
     pub async fn put(&self, path: &str, body: &Value) -> Answer {
-        self.send(Method::PUT, path, Some(body.to_string())).await
+        self.api().put(path, body).await
     }
 
     pub async fn delete(&self, path: &str) -> Answer {
-        self.send(Method::DELETE, path, None).await
+        self.api().delete(path).await
     }
 
-    /// # Panics
-    /// When there is no answer.
     pub async fn send(&self, method: Method, path: &str, body: Option<String>) -> Answer {
-        let what = format!("{method} {path}");
-        self.try_send(method, path, body).await.unwrap_or_else(|error| panic!("{what}: {error}"))
-    }
-
-    async fn try_send(
-        &self,
-        method: Method,
-        path: &str,
-        body: Option<String>,
-    ) -> Result<Answer, reqwest::Error> {
-        let mut request = self.http.request(method, format!("{}{path}", self.base));
-        if let Some(body) = body {
-            request = request.header("content-type", "application/json").body(body);
-        }
-        let response = request.send().await?;
-        let status = response.status().as_u16();
-        let text = response.text().await?;
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Ok(Answer { status, body })
+        self.api().send(method, path, body).await
     }
 
     /// Creates an app.
@@ -94,8 +63,11 @@ impl Marathon<'_> {
         let path = format!(
             "/v2/apps{id}?embed=app.tasks&embed=app.deployments&embed=app.counts&embed=app.lastTaskFailure"
         );
-        let answer =
-            self.try_send(Method::GET, &path, None).await.map_err(|error| error.to_string())?;
+        let answer = self
+            .api()
+            .try_send(Method::GET, &path, None)
+            .await
+            .map_err(|error| error.to_string())?;
         let app = answer.body["app"].clone();
         let shown = || format!("{}: {app:#}", answer.status);
         if answer.status != 200
@@ -115,6 +87,7 @@ impl Marathon<'_> {
     pub async fn deployed(&self, deployment: &str) {
         eventually("the deployment is over", GOAL, async || {
             let answer = self
+                .api()
                 .try_send(Method::GET, "/v2/deployments", None)
                 .await
                 .map_err(|error| error.to_string())?;

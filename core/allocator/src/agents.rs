@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, DefaultHasher};
+use std::ops::Bound;
 
 use karman_model::id::AgentId;
 
@@ -40,6 +41,13 @@ impl Agents {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Pool)> {
         self.by_name.values().filter_map(|agent| Some((*agent, self.get(*agent)?)))
+    }
+
+    /// By name, from that one or the one that would come after it.
+    pub(crate) fn starting(&self, from: Option<&AgentId>) -> impl Iterator<Item = (u32, &Pool)> {
+        let start = from.map_or(Bound::Unbounded, Bound::Included);
+        let rest = self.by_name.range::<AgentId, _>((start, Bound::Unbounded));
+        rest.filter_map(|(_, agent)| Some((*agent, self.get(*agent)?)))
     }
 
     pub(crate) fn insert(&mut self, pool: Pool) -> u32 {

@@ -1,10 +1,10 @@
 //! Why a framework is offered nothing.
 #![deny(clippy::disallowed_methods)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use karman_model::id::FrameworkId;
+use karman_model::id::{AgentId, FrameworkId};
 use karman_model::resource::Resources;
 use karman_model::time::Timestamp;
 
@@ -24,6 +24,17 @@ pub struct Explanation {
     pub agents: Vec<(Reason, usize)>,
     /// When the first of its filters on something that is free ends.
     pub until: Option<Timestamp>,
+}
+
+/// A part of an [`Explanation`]: some agents, each by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    pub standing: Standing,
+    pub offers: u32,
+    /// Why each is not offered, and when a filter on it ends.
+    pub agents: Vec<(AgentId, Reason, Option<Timestamp>)>,
+    /// Where the next part starts, unless this is the last one.
+    pub next: Option<AgentId>,
 }
 
 /// What holds for all agents.
@@ -66,24 +77,49 @@ pub enum Reason {
 impl Allocator {
     /// Why the framework has no more offers in the role. Looks at every agent.
     pub fn explain(&self, framework: &FrameworkId, role: &Role) -> Explanation {
-        let at = self.known_client(framework, role);
-        let standing = self.standing(framework, role);
-        let (Some(at), true) = (at, standing != Standing::Unknown) else {
-            return Explanation { standing, ..Explanation::default() };
-        };
-        let Some(client) = self.client(at) else {
-            return Explanation { standing, ..Explanation::default() };
-        };
+        let Part { standing, offers, agents, next: _ } =
+            self.explain_some(framework, role, None, usize::MAX);
         let mut counts: BTreeMap<Reason, usize> = BTreeMap::new();
-        let mut until: Option<Timestamp> = None;
-        for (agent, pool) in self.agents.iter() {
-            let (reason, ends) = self.reason((at, agent), client, role, pool);
+        let until = agents.iter().filter_map(|(_, _, until)| *until).min();
+        for (_, reason, _) in agents {
             *counts.entry(reason).or_default() += 1;
-            until = [until, ends].into_iter().flatten().min();
         }
         let mut agents: Vec<(Reason, usize)> = counts.into_iter().collect();
         agents.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
-        Explanation { standing, offers: client.offers, agents, until }
+        Explanation { standing, offers, agents, until }
+    }
+
+    /// The same for up to `most` agents by name, beginning with `from`: a large
+    /// cluster is explained part by part, and nobody waits for the whole.
+    pub fn explain_some(
+        &self,
+        framework: &FrameworkId,
+        role: &Role,
+        from: Option<&AgentId>,
+        most: usize,
+    ) -> Part {
+        let standing = self.standing(framework, role);
+        let mut part = Part { standing, ..Part::default() };
+        let at = self.known_client(framework, role).filter(|_| standing != Standing::Unknown);
+        let Some((at, client)) = at.and_then(|at| Some((at, self.client(at)?))) else {
+            return part;
+        };
+        part.offers = client.offers;
+        for (agent, pool) in self.agents.starting(from) {
+            if part.agents.len() >= most {
+                part.next = Some(pool.id.clone());
+                break;
+            }
+            let (reason, until) = self.reason((at, agent), client, role, pool);
+            part.agents.push((pool.id.clone(), reason, until));
+        }
+        part
+    }
+
+    /// The roles in which each framework wants no offers.
+    pub fn suppressed(&self) -> BTreeMap<FrameworkId, BTreeSet<Role>> {
+        let known = self.frameworks.iter().filter(|(_, it)| !it.demand.suppressed.is_empty());
+        known.map(|(id, it)| (id.clone(), it.demand.suppressed.clone())).collect()
     }
 
     fn standing(&self, framework: &FrameworkId, role: &Role) -> Standing {

@@ -56,7 +56,7 @@ use karman_model::time::Timestamp;
 
 pub use constraints::Constraints;
 pub use demand::{Appetite, CPUS_MIN, Demand, MEM_MIN, Minimums};
-pub use explain::{Explanation, Reason, Standing};
+pub use explain::{Explanation, Part, Reason, Standing};
 pub use machine::{Domain, Machine};
 pub use quantities::{Quantities, Quota};
 pub use solve::SLICES_MAX;

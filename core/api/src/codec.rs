@@ -4,8 +4,9 @@
 use bytes::Bytes;
 use prost::Message as _;
 
+pub use crate::json::from_slice as from_json;
 use crate::mesos::v1::{agent, master, scheduler};
-use crate::{budget, shape};
+use crate::{json, shape};
 
 /// The encoding of a body or of the records of a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,7 +96,7 @@ macro_rules! wire {
             }
 
             fn from_json(body: &[u8]) -> Result<Self, serde_json::Error> {
-                budget::limited(|| serde_json::from_slice(body))
+                json::from_slice(body)
             }
 
             fn from_protobuf(body: &[u8]) -> Result<Self, Error> {

@@ -16,8 +16,20 @@ use serde::de::{
 use serde::{Serialize, Serializer};
 
 use crate::budget;
+use crate::objects::Strict;
 use crate::proto::google::protobuf::Duration;
 use crate::proto::mesos::v1::value::Scalar;
+
+/// Reads a whole body or form field: objects only where messages are expected,
+/// and within the memory that one body may take.
+pub fn from_slice<T: de::DeserializeOwned>(body: &[u8]) -> Result<T, serde_json::Error> {
+    budget::limited(|| {
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let value = T::deserialize(Strict(&mut reader))?;
+        reader.end()?;
+        Ok(value)
+    })
+}
 
 /// Writers of explicit defaults and the name tables of enums.
 #[expect(
@@ -418,7 +430,7 @@ pub(crate) fn duration<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Dura
         Some(serde_json::Value::String(text)) => duration_of(&text).map(Some).ok_or_else(|| {
             D::Error::custom(format_args!("'{text}' is not a duration like 10mins or 1.5hrs"))
         }),
-        Some(object) => serde_json::from_value(object).map(Some).map_err(D::Error::custom),
+        Some(object) => Duration::deserialize(Strict(object)).map(Some).map_err(D::Error::custom),
     }
 }
 

@@ -5,9 +5,11 @@
 pub mod budget;
 pub mod codec;
 pub mod convert;
+pub mod credentials;
 mod json;
 pub mod karman;
 pub mod marathon;
+mod objects;
 pub mod recordio;
 pub mod shape;
 

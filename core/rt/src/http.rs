@@ -1,12 +1,15 @@
 //! The HTTP server that every role uses: HTTP/1.1 and HTTP/2 without TLS on one
 //! port, a limit on bodies, panics answered with 500, graceful stop.
 
+mod socket;
+
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::DefaultBodyLimit;
 use axum::extract::Request;
 use axum::middleware::Next;
@@ -25,7 +28,10 @@ use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tracing::{debug, warn};
 
+use self::socket::Socket;
 use crate::Tasks;
+
+pub use self::socket::Connection;
 
 /// The largest request body accepted, in bytes; larger ones answer 413.
 pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
@@ -75,12 +81,27 @@ pub async fn bind(address: SocketAddr, purpose: &'static str) -> Result<TcpListe
 /// Serves `router` on `listener` until the tasks are stopped, with bodies of up
 /// to [`BODY_BYTES_MAX`].
 pub fn serve(name: &'static str, listener: TcpListener, router: Router, tasks: &Tasks) {
-    let router = router
+    accept(name, listener, limited(router), None, tasks);
+}
+
+/// As [`serve`], for answers that are large or never end: a peer that takes
+/// nothing of what waits for it for `unread_max` is cut off.
+pub fn serve_to_readers(
+    name: &'static str,
+    listener: TcpListener,
+    router: Router,
+    unread_max: Duration,
+    tasks: &Tasks,
+) {
+    accept(name, listener, limited(router), Some(unread_max), tasks);
+}
+
+fn limited(router: Router) -> Router {
+    router
         .layer(DefaultBodyLimit::disable())
         .layer(RequestBodyLimitLayer::new(BODY_BYTES_MAX))
         .layer(axum::middleware::from_fn(refuse_large_bodies))
-        .layer(CatchPanicLayer::new());
-    serve_unlimited(name, listener, router, tasks);
+        .layer(CatchPanicLayer::new())
 }
 
 /// Answers 413 to a request that declares a body over the limit. One that hides
@@ -106,6 +127,16 @@ async fn refuse_large_bodies(request: Request, next: Next) -> Response {
 /// As [`serve`], for a router that limits bodies and catches panics itself, such
 /// as a proxy that only passes them on.
 pub fn serve_unlimited(name: &'static str, listener: TcpListener, router: Router, tasks: &Tasks) {
+    accept(name, listener, router, None, tasks);
+}
+
+fn accept(
+    name: &'static str,
+    listener: TcpListener,
+    router: Router,
+    unread_max: Option<Duration>,
+    tasks: &Tasks,
+) {
     let stop = tasks.clone();
     tasks.spawn_graceful(name, async move {
         let graceful = GracefulShutdown::new();
@@ -118,7 +149,8 @@ pub fn serve_unlimited(name: &'static str, listener: TcpListener, router: Router
                 Ok((stream, peer)) => {
                     // Small frames of event streams must not wait for more.
                     let _unimportant = stream.set_nodelay(true);
-                    connection(name, stream, peer, router.clone(), &graceful, &stop);
+                    let socket = Socket::new(stream, unread_max);
+                    connection(name, socket, peer, router.clone(), &graceful, &stop);
                 }
                 Err(error) => {
                     warn!(server = name, error = crate::chain(&error), "accept failed");
@@ -134,34 +166,35 @@ pub fn serve_unlimited(name: &'static str, listener: TcpListener, router: Router
 
 fn connection(
     name: &'static str,
-    stream: tokio::net::TcpStream,
+    socket: Socket,
     peer: SocketAddr,
     router: Router,
     graceful: &GracefulShutdown,
     tasks: &Tasks,
 ) {
+    let (own, unread_max) = (socket.connection.clone(), socket.unread_max);
+    let of_requests = own.clone();
     let service = hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
         request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
+        request.extensions_mut().insert(of_requests.clone());
         let router = router.clone();
         async move {
-            Ok::<_, Infallible>(
-                router
-                    .oneshot(request.map(axum::body::Body::new))
-                    .await
-                    .unwrap_or_else(|never| match never {}),
-            )
+            let response = router.oneshot(request.map(Body::new)).await;
+            Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
         }
     });
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    // Answers to calls that came together leave together.
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_READ_TIMEOUT)
-        .pipeline_flush(true);
+    // Not `pipeline_flush`: with it hyper buffers all that a body has, without a
+    // limit, and a reader that does not read costs memory instead of its stream.
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
     builder.http2().timer(TokioTimer::new());
+    if let Some(unread_max) = unread_max {
+        // HTTP/2 stops to write before the socket is full; one that reads nothing
+        // does not answer a ping either.
+        builder.http2().keep_alive_interval(unread_max / 2).keep_alive_timeout(unread_max / 2);
+    }
     let connection =
-        builder.serve_connection_with_upgrades(TokioIo::new(stream), service).into_owned();
+        builder.serve_connection_with_upgrades(TokioIo::new(socket), service).into_owned();
     let connection = graceful.watch(connection);
     let stopped = tasks.token();
     tasks.spawn_graceful(name, async move {
@@ -177,6 +210,7 @@ fn connection(
                 }
             }
             () = drained => {}
+            () = own.closed() => debug!(server = name, peer = %peer, "connection closed"),
         }
     });
 }

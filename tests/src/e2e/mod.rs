@@ -4,12 +4,15 @@ mod agents;
 mod cli;
 mod dashboard;
 mod examples;
+mod greedy;
 mod input;
 mod repair;
 mod restart;
 mod roll;
+mod shares;
 mod start;
 mod stop;
+mod strangers;
 mod up;
 mod web;
 

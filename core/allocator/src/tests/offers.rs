@@ -192,6 +192,10 @@ fn silence_is_explained() {
         "eng",
         "waiting for offers: 1 agent is away or deactivated; 1 has GPUs, framework has no GPU_RESOURCES; 1 everything is used or offered",
     );
+    let part = allocator.explain_some(&f1, &"eng".into(), Some(&"aa".into()), 1);
+    let seen: Vec<&str> = part.agents.iter().map(|(agent, ..)| agent.as_str()).collect();
+    assert_eq!((seen.as_slice(), part.next), (&["b"][..], Some("c".into())));
+    assert_eq!(allocator.explain_some(&f1, &"eng".into(), Some(&"c".into()), 9).next, None);
     give_back(&mut allocator, &grants[0], Some(5000));
     let why = allocator.explain(&f1, &"eng".into());
     assert_eq!(why.until, Some(Timestamp(NOW.0 + 5000)));
@@ -207,6 +211,7 @@ fn silence_is_explained() {
     check_why(&allocator, "f9", "ops", "unknown framework: ");
     allocator.suppress(&f1, &BTreeSet::new());
     assert_eq!(allocator.explain(&f1, &"eng".into()).standing, Standing::Suppressed);
+    assert_eq!(allocator.suppressed(), BTreeMap::from([(f1, BTreeSet::from(["eng".into()]))]));
 }
 
 #[test]

@@ -12,6 +12,7 @@ use http::{StatusCode, header};
 use reqwest::{Response, redirect};
 
 use crate::codec::{self, Codec};
+use crate::credentials::Credentials;
 use crate::mesos::v1::FrameworkId;
 use crate::mesos::v1::scheduler::call::Type;
 use crate::mesos::v1::scheduler::{Call, Event};
@@ -79,6 +80,7 @@ pub enum StreamError {
 #[derive(Clone, Debug)]
 pub struct Client {
     http: reqwest::Client,
+    credentials: Option<Credentials>,
 }
 
 impl Client {
@@ -91,7 +93,13 @@ impl Client {
             .tcp_nodelay(true)
             .no_proxy()
             .build()?;
-        Ok(Self { http })
+        Ok(Self { http, credentials: None })
+    }
+
+    /// The same client, for masters that ask who is calling.
+    #[must_use]
+    pub fn with_credentials(self, credentials: Option<Credentials>) -> Self {
+        Self { credentials, ..self }
     }
 
     /// Sends the SUBSCRIBE call to `master` (a base URL), or to wherever it
@@ -118,9 +126,7 @@ impl Client {
     }
 
     async fn open(&self, url: &str, call: &Call) -> Result<Response, SubscribeError> {
-        let sent = self
-            .http
-            .post(url)
+        let sent = signed(self.http.post(url), self.credentials.as_ref())
             .header(header::CONTENT_TYPE, CODEC.media_type())
             .header(header::ACCEPT, CODEC.media_type())
             .body(CODEC.encode(call))
@@ -150,7 +156,8 @@ impl Client {
         let Some(stream_id) = stream_id.map(str::to_owned) else {
             return Err(SubscribeError::NoStreamId { url });
         };
-        let caller = Caller { http: self.http.clone(), url, stream_id, framework_id };
+        let (http, credentials) = (self.http.clone(), self.credentials.clone());
+        let caller = Caller { http, credentials, url, stream_id, framework_id };
         let decoder = recordio::Decoder::new(RECORD_BYTES_MAX);
         Ok((caller, Events { response, decoder, ready: VecDeque::new() }))
     }
@@ -160,6 +167,7 @@ impl Client {
 #[derive(Clone, Debug)]
 pub struct Caller {
     http: reqwest::Client,
+    credentials: Option<Credentials>,
     url: String,
     stream_id: String,
     framework_id: Option<FrameworkId>,
@@ -182,9 +190,7 @@ impl Caller {
     /// When it was not accepted; the subscription may be void then.
     pub async fn call(&self, mut call: Call) -> Result<(), CallError> {
         call.framework_id.clone_from(&self.framework_id);
-        let response = self
-            .http
-            .post(&self.url)
+        let response = signed(self.http.post(&self.url), self.credentials.as_ref())
             .header(header::CONTENT_TYPE, CODEC.media_type())
             .header(STREAM_ID, &self.stream_id)
             .body(CODEC.encode(&call))
@@ -234,6 +240,16 @@ impl Events {
             self.ready.push_back(CODEC.decode(&record)?);
         }
         Ok(())
+    }
+}
+
+fn signed(
+    request: reqwest::RequestBuilder,
+    credentials: Option<&Credentials>,
+) -> reqwest::RequestBuilder {
+    match credentials {
+        Some(it) => request.basic_auth(&it.principal, Some(&it.secret)),
+        None => request,
     }
 }
 

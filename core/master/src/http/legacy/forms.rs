@@ -2,6 +2,7 @@
 
 use axum::http::StatusCode;
 use axum::response::Response;
+use karman_api::codec::from_json;
 use karman_api::mesos::v1;
 
 use super::super::change::{self, carry_out, operate};
@@ -58,7 +59,7 @@ fn field<'a>(fields: &'a Query, name: &str) -> Result<&'a str, String> {
 
 fn read(fields: &Query, what: &str) -> Result<(v1::AgentId, Vec<v1::Resource>), String> {
     let agent = v1::AgentId { value: field(fields, "slaveId")?.to_owned() };
-    let resources = serde_json::from_str(field(fields, what)?)
+    let resources = from_json(field(fields, what)?.as_bytes())
         .map_err(|error| format!("Error in parsing '{what}' query parameter: {error}"))?;
     Ok((agent, resources))
 }

@@ -2,6 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use karman_api::codec::from_json;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
@@ -18,11 +19,6 @@ pub(in crate::http) async fn schedule(shared: &Shared, asked: &Asked) -> Respons
     }
     if asked.method != Method::POST {
         return answer::not_allowed("GET, POST");
-    }
-    if !asked.body.trim_ascii_start().starts_with(b"{") {
-        // A list would be taken for the fields of a schedule in order.
-        let message = "Failed to parse the body as JSON: expecting an object with 'windows'";
-        return answer::text(StatusCode::BAD_REQUEST, message);
     }
     change(shared, asked, |schedule| Command::UpdateSchedule { schedule }).await
 }
@@ -44,7 +40,7 @@ async fn change<T: DeserializeOwned>(
     asked: &Asked,
     command: impl FnOnce(T) -> Command,
 ) -> Response {
-    let wanted = match serde_json::from_slice(&asked.body) {
+    let wanted = match from_json(&asked.body) {
         Ok(wanted) => wanted,
         Err(error) => {
             let message = format!("Failed to parse the body as JSON: {error}");

@@ -2,7 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
-use karman_api::mesos::v1::quota::QuotaRequest;
+use karman_api::codec::from_json;
 use serde_json::json;
 
 use super::super::change::carry_out;
@@ -16,7 +16,7 @@ pub(in crate::http) async fn handle(shared: &Shared, asked: &Asked) -> Response 
         return padded(&json!(registry::quota(&shared.view())), &asked.query);
     }
     let command = match asked.method {
-        Method::POST => match request(&asked.body) {
+        Method::POST => match from_json(&asked.body) {
             Ok(request) => Command::SetQuota { request: Box::new(request) },
             Err(error) => {
                 let message = format!("Failed to parse set quota request JSON: {error}");
@@ -36,14 +36,6 @@ pub(in crate::http) async fn handle(shared: &Shared, asked: &Asked) -> Response 
         return *response;
     }
     carry_out(shared, command, StatusCode::OK).await
-}
-
-fn request(body: &[u8]) -> Result<QuotaRequest, serde_json::Error> {
-    if !body.trim_ascii_start().starts_with(b"{") {
-        // A list would be taken for the fields of a request in order.
-        return Err(serde::de::Error::custom("expecting an object with 'role' and 'guarantee'"));
-    }
-    serde_json::from_slice(body)
 }
 
 /// What follows `/quota/`; roles may have slashes.

@@ -2,6 +2,7 @@
 
 use axum::http::{Method, StatusCode};
 use axum::response::Response;
+use karman_api::codec::from_json;
 use serde_json::json;
 
 use super::super::change::carry_out;
@@ -17,7 +18,7 @@ pub(in crate::http) async fn handle(shared: &Shared, asked: &Asked) -> Response 
     if asked.method != Method::PUT {
         return answer::not_allowed("GET, PUT");
     }
-    let weights = match serde_json::from_slice(&asked.body) {
+    let weights = match from_json(&asked.body) {
         Ok(weights) => weights,
         Err(error) => {
             let message = format!("Failed to parse update weights request JSON: {error}");
