@@ -156,8 +156,13 @@ impl Core {
             batch.effects.extend(self.ledger.allocate(now));
             self.timings.allocated(begun.elapsed());
             self.commit(&batch).await?;
-            self.release(batch);
-            self.publisher.publish(&mut self.ledger, Timestamp(now_ms()));
+            let commands = self.release(batch);
+            let urgent = commands.iter().any(|(_, result)| result.is_ok());
+            self.publisher.publish(&mut self.ledger, Timestamp(now_ms()), urgent);
+            for (reply, result) in commands {
+                // Operators read next what they have written.
+                let _gone = reply.send(result);
+            }
         }
     }
 
@@ -289,7 +294,8 @@ impl Core {
         Ok(())
     }
 
-    fn release(&mut self, batch: Batch) {
+    /// Says everything but the answers to operators, which are given back.
+    fn release(&mut self, batch: Batch) -> Vec<Reply<Result<(), Refusal>>> {
         let Batch { effects, gates, updates, commands } = batch;
         // A receiver that is gone has hung up.
         for (reply, gate) in gates {
@@ -298,10 +304,8 @@ impl Core {
         for (reply, result) in updates {
             let _gone = reply.send(result);
         }
-        for (reply, result) in commands {
-            let _gone = reply.send(result);
-        }
         self.followups.extend(self.outlets.release(effects));
+        commands
     }
 }
 

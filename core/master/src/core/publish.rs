@@ -1,7 +1,8 @@
 //! What readers see: a snapshot now and then, and the discovery stream.
 //!
 //! A snapshot is published at most every [`INTERVAL_MIN`], and never so often
-//! that copying takes more than a small part of the core's time.
+//! that copying takes more than a small part of the core's time; but what an
+//! operator changed is in one before he is answered.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -79,8 +80,9 @@ impl Publisher {
         [held, dirty].into_iter().flatten().min()
     }
 
-    pub(super) fn publish(&mut self, ledger: &mut Ledger, now: Timestamp) {
-        if !self.dirty || now < self.next {
+    /// `urgent`: somebody waits for the snapshot.
+    pub(super) fn publish(&mut self, ledger: &mut Ledger, now: Timestamp, urgent: bool) {
+        if !self.dirty || (now < self.next && !urgent) {
             return;
         }
         let begun = Instant::now();

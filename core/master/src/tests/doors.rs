@@ -20,7 +20,8 @@ async fn weights_go_round() {
     let master = Master::start(&store).await;
     let weights = json!([{"role": "eng", "weight": 2.5}]);
     assert_eq!(put(&master, Method::PUT, "/weights", &weights).await, 200);
-    master.eventually("/weights", |it| *it == json!([{"weight": 2.5, "role": "eng"}])).await;
+    // Who was answered reads what he wrote.
+    assert_eq!(master.get("/weights").await, json!([{"weight": 2.5, "role": "eng"}]));
     let (status, answer) = master.ask(json!({"type": "GET_WEIGHTS"})).await;
     assert_eq!((status, &answer["get_weights"]["weight_infos"][0]["weight"]), (200, &json!(2.5)));
     let call = json!({"type": "UPDATE_WEIGHTS",
@@ -48,7 +49,7 @@ async fn quotas_go_round() {
     let update = json!({"type": "UPDATE_QUOTA", "update_quota": {"quota_configs": configs}});
     assert_eq!(master.ask(update).await.0, 200);
     let set = |it: &Value| scalars(&it["configs"][0]) == (&json!(1.0), &json!(3.0));
-    master.eventually("/quota", set).await;
+    assert!(set(&master.get("/quota").await));
     let (status, answer) = master.ask(json!({"type": "GET_QUOTA"})).await;
     assert_eq!(status, 200);
     let status = &answer["get_quota"]["status"];
@@ -84,7 +85,7 @@ async fn schedules_go_round() {
     };
     let schedule = json!({"windows": [window("m1")]});
     assert_eq!(put(&master, Method::POST, "/maintenance/schedule", &schedule).await, 200);
-    master.eventually("/maintenance/schedule", |it| *it == schedule).await;
+    assert_eq!(master.get("/maintenance/schedule").await, schedule);
     let (_, answer) = master.ask(json!({"type": "GET_MAINTENANCE_SCHEDULE"})).await;
     assert_eq!(answer["get_maintenance_schedule"]["schedule"], schedule);
     let schedule = json!({"windows": [window("m1"), window("m2")]});
