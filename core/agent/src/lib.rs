@@ -72,10 +72,11 @@ pub struct Config {
     pub version: &'static str,
 }
 
-/// The agent is registered with a master.
+/// The agent is registered with a master, or will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Started {
-    pub agent_id: String,
+    /// Absent while its machine is down for maintenance.
+    pub agent_id: Option<String>,
 }
 
 /// Why the agent did not start.
@@ -179,7 +180,8 @@ async fn spawn(
         () = tasks.cancelled() => Membership::None,
     };
     match membership {
-        Membership::Registered { agent_id } => Ok(Started { agent_id }),
+        Membership::Registered { agent_id } => Ok(Started { agent_id: Some(agent_id) }),
+        Membership::Awaited => Ok(Started { agent_id: None }),
         Membership::Rejected { reason } => Err(StartError::Rejected { reason }),
         Membership::None => Err(StartError::Stopped),
     }

@@ -47,6 +47,7 @@ pub(crate) enum Change {
     Lost,
     Rejected {
         reason: String,
+        passes: bool,
     },
 }
 
@@ -64,7 +65,7 @@ enum Ended {
     #[error("the master sent something else than an answer to the registration")]
     Protocol,
     #[error("the master refuses this agent: {reason}")]
-    Rejected { reason: String },
+    Rejected { reason: String, passes: bool },
     #[error("the master removed this agent for ever")]
     Removed,
     #[error("the agent is stopping")]
@@ -84,15 +85,15 @@ pub(crate) async fn run(masters: Vec<String>, events: mpsc::Sender<Event>) {
         } else {
             debug!(master, error = karman_rt::chain(&ended), "no session");
         }
-        if let Ended::Rejected { reason } = &ended {
+        if let Ended::Rejected { reason, passes } = &ended {
             // Said once: it is asked again until an operator does something.
             if refused != *reason {
                 error!(master, reason, "the master refuses this agent");
                 refused.clone_from(reason);
             }
             backoff = BACKOFF_MAX;
-            let _stopping =
-                events.send(Event::Session(Change::Rejected { reason: reason.clone() })).await;
+            let change = Change::Rejected { reason: reason.clone(), passes: *passes };
+            let _stopping = events.send(Event::Session(change)).await;
         }
         if matches!(ended, Ended::Stopping | Ended::Removed)
             || events.send(Event::Session(Change::Lost)).await.is_err()
@@ -199,7 +200,9 @@ fn answered(message: MasterMessage) -> Result<RegisteredParts, Ended> {
             master_id: _,
             ping_timeout_ms,
         })) => Ok(RegisteredParts { agent_id, ping_timeout_ms }),
-        Some(Body::Rejected(Rejected { reason })) => Err(Ended::Rejected { reason }),
+        Some(Body::Rejected(Rejected { reason, passes })) => {
+            Err(Ended::Rejected { reason, passes })
+        }
         _ => Err(Ended::Protocol),
     }
 }

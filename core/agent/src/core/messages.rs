@@ -46,8 +46,9 @@ impl Core {
             }
             Change::Message(body) => self.message(now_ms, *body, todo),
             Change::Lost => (self.outgoing, self.master) = (None, None),
-            Change::Rejected { reason } => {
-                self.membership.send_replace(Membership::Rejected { reason });
+            Change::Rejected { reason, passes } => {
+                let rejected = Membership::Rejected { reason };
+                self.membership.send_replace(if passes { Membership::Awaited } else { rejected });
             }
         }
     }

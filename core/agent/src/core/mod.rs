@@ -89,6 +89,8 @@ pub(crate) enum Membership {
     Rejected {
         reason: String,
     },
+    /// Rejected, but not for ever.
+    Awaited,
 }
 
 pub(crate) struct Core {

@@ -133,13 +133,23 @@ async fn a_refused_agent_says_why_and_keeps_its_id() {
     let (mut cluster, _) = Cluster::start().await;
     cluster.stop_agent().await;
     let reason = "the agent has fewer cpus than before".to_owned();
-    let refused = cluster.start_refused(FromMaster::Rejected(Rejected { reason })).await;
+    let refused =
+        cluster.start_refused(FromMaster::Rejected(Rejected { reason, passes: false })).await;
     assert_eq!(
         refused.to_string(),
         "the master refused this agent: the agent has fewer cpus than before"
     );
     cluster.stop_agent().await;
     assert_eq!(cluster.start_agent().await.agent.unwrap().id.unwrap().value, agent());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_agent_on_a_machine_that_is_down_asks_until_it_is_let_in() {
+    let (mut cluster, _) = Cluster::start().await;
+    cluster.stop_agent().await;
+    let reason = "its machine is down for maintenance".to_owned();
+    cluster.start_awaited(FromMaster::Rejected(Rejected { reason, passes: true })).await;
+    assert_eq!(cluster.admit().await.agent.unwrap().id.unwrap().value, agent());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

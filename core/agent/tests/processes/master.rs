@@ -116,8 +116,14 @@ impl Cluster {
     /// Starts an agent on the same folder; what it registers with.
     pub(crate) async fn start_agent(&mut self) -> Register {
         let (started, register) = self.try_start(None).await;
-        assert_eq!(started.unwrap(), Started { agent_id: agent().into() });
+        assert_eq!(started.unwrap(), Started { agent_id: Some(agent().into()) });
         register
+    }
+
+    /// The same with a refusal that will pass.
+    pub(crate) async fn start_awaited(&mut self, answer: FromMaster) {
+        let started = self.try_start(Some(answer)).await.0;
+        assert_eq!(started.unwrap(), Started { agent_id: None });
     }
 
     /// The same with another answer to the registration; why it did not start.

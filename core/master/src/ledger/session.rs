@@ -37,6 +37,11 @@ enum Refusal {
     Large,
 }
 
+/// Whether an operator will end it, without a change to the agent.
+fn passes(refusal: &Refusal) -> bool {
+    matches!(refusal, Refusal::Admission(admission::Refusal::Down))
+}
+
 impl Ledger {
     pub(super) fn register(
         &mut self,
@@ -56,7 +61,8 @@ impl Ledger {
         match self.admit(now, session, &mut register, ip) {
             Ok(id) => self.resume(now, session, &id, register),
             Err(refusal) => {
-                let message = Body::Rejected(session::Rejected { reason: refusal.to_string() });
+                let (reason, passes) = (refusal.to_string(), passes(&refusal));
+                let message = Body::Rejected(session::Rejected { reason, passes });
                 self.effect(Effect::Tell { session, message: Box::new(message) });
                 self.effect(Effect::CloseSession(session));
             }

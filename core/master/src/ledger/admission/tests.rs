@@ -58,7 +58,7 @@ fn an_agent_with_tasks_may_gain_but_not_lose() {
 
 fn rejection(world: &mut World, session: SessionId) -> Option<String> {
     world.told(session).into_iter().find_map(|body| match body {
-        Body::Rejected(session::Rejected { reason }) => Some(reason),
+        Body::Rejected(session::Rejected { reason, passes: false }) => Some(reason),
         _other => None,
     })
 }
