@@ -44,7 +44,10 @@ pub(crate) fn router(settings: Arc<Settings>, snapshots: watch::Receiver<Arc<Sna
 }
 
 fn routes() -> Router<Shared> {
-    let mut routes = Router::new().route("/api/v1", post(operator::call));
+    let mut routes = Router::new()
+        .route("/api/v1", post(operator::call))
+        // As one client spells it: the original took anything below its routes.
+        .route("/api/v1/operator", post(operator::call));
     for suffix in ["", ".json"] {
         let path = |path: &str| format!("{path}{suffix}");
         routes = routes
