@@ -268,10 +268,15 @@ impl Support {
             Type::Int32 => ("i32", "*value", value.to_owned()),
             other => panic!("no writer for a default of type {other:?} ({name})"),
         };
+        // Serde writes doubles that are no numbers as null, which reads as unset.
+        let write = match field.r#type() {
+            Type::Double => "crate::json::double::write",
+            _other => "serde::Serialize::serialize",
+        };
         let _ = write!(
             self.code,
             "pub(crate) fn {name}<S: serde::Serializer>(value: &Option<{ty}>, to: S) -> Result<S::Ok, S::Error> {{\n    \
-             serde::Serialize::serialize(&value.as_ref().map_or({literal}, |value| {read}), to)\n}}\n"
+             {write}(&value.as_ref().map_or({literal}, |value| {read}), to)\n}}\n"
         );
         name
     }

@@ -75,6 +75,17 @@ fn limits_accept_infinity_and_bare_numbers() {
 }
 
 #[test]
+fn a_double_with_a_default_may_be_no_number() {
+    for value in [f64::INFINITY, f64::NEG_INFINITY, f64::NAN] {
+        let info = v1::FrameworkInfo { failover_timeout: Some(value), ..Default::default() };
+        let text = serde_json::to_string(&info).unwrap();
+        let again: v1::FrameworkInfo = serde_json::from_str(&text).unwrap();
+        let read = again.failover_timeout.unwrap();
+        assert!(read.total_cmp(&value).is_eq() || read.is_nan() && value.is_nan(), "{text}");
+    }
+}
+
+#[test]
 fn a_missing_required_field_names_itself() {
     let error = serde_json::from_str::<v1::TaskInfo>(r#"{"name":"x"}"#).unwrap_err().to_string();
     assert!(error.contains("task_id"), "{error}");
