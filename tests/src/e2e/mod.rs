@@ -6,6 +6,8 @@ mod dashboard;
 mod examples;
 mod greedy;
 mod input;
+mod maintenance;
+mod registry;
 mod repair;
 mod restart;
 mod roll;
