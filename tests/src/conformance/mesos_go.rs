@@ -1,10 +1,11 @@
 //! Programs of mesos-go, unchanged: the Go client, which speaks protobuf.
 
 use std::path::Path;
-use std::process::Output;
+use std::process::{Output, Stdio};
 use std::time::Duration;
 
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{ChildStdout, Command};
 
 use crate::datacenter::Datacenter;
 use crate::requirement;
@@ -54,4 +55,66 @@ async fn msh_runs_commands_in_protobuf() {
 
     let (code, log) = msh(&program, &dc, &["-cpus", "0.5", "-memory", "64"], &["true"]).await;
     assert_eq!(code, 0, "{log}");
+}
+
+#[tokio::test]
+async fn msh_runs_commands_in_pods() {
+    let Some(program) = requirement::mesos_go("msh") else { return };
+    let dc = Datacenter::start().await;
+    let mark = dc.file("mark");
+    let write = format!("echo it ran > {}", mark.display());
+    let (code, log) = msh(&program, &dc, &["-pod"], &["sh", "-c", &write]).await;
+    assert_eq!(code, 0, "{log}");
+    assert_eq!(std::fs::read_to_string(&mark).expect("the task wrote a file"), "it ran\n");
+    for state in ["TASK_RUNNING", "TASK_FINISHED"] {
+        assert!(log.contains(state), "{state} is missing:\n{log}");
+    }
+
+    let (code, log) = msh(&program, &dc, &["-pod"], &["sh", "-c", "exit 7"]).await;
+    assert_eq!(code, TASK_FAILED, "{log}");
+    assert!(log.contains("TASK_FAILED") && log.contains("status 7"), "{log}");
+}
+
+/// Reads on until there was a line with each of these, in this order.
+async fn shown(lines: &mut Lines<BufReader<ChildStdout>>, parts: &[&str]) {
+    let mut before = String::new();
+    for part in parts {
+        loop {
+            let line = tokio::time::timeout(LIMIT, lines.next_line()).await;
+            let line = line.unwrap_or_else(|_| panic!("{part} is missing after:\n{before}"));
+            let Some(line) = line.expect("mwatch writes text") else {
+                panic!("mwatch ended before {part}, after:\n{before}")
+            };
+            before.push_str(&line);
+            before.push('\n');
+            if line.contains(part) {
+                break;
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn mwatch_sees_what_msh_does() {
+    let (Some(mwatch), Some(program)) =
+        (requirement::mesos_go("mwatch"), requirement::mesos_go("msh"))
+    else {
+        return;
+    };
+    let dc = Datacenter::start().await;
+    let (host, port) =
+        dc.ready.master.trim_start_matches("http://").split_once(':').expect("host and port");
+    let mut watching = Command::new(mwatch)
+        .args(["-master", host, "-port", port])
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("mwatch runs");
+    let mut lines = BufReader::new(watching.stdout.take().expect("a pipe")).lines();
+    shown(&mut lines, &["SUBSCRIBED"]).await;
+    let (code, log) = msh(&program, &dc, &["-framework_name", "watched"], &["true"]).await;
+    assert_eq!(code, 0, "{log}");
+    let events =
+        ["FRAMEWORK_ADDED", "TASK_ADDED", "TASK_RUNNING", "TASK_FINISHED", "FRAMEWORK_REMOVED"];
+    shown(&mut lines, &events).await;
 }

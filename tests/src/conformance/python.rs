@@ -55,6 +55,15 @@ async fn a_mesoshttp_scheduler_runs_kills_and_reconciles_tasks() {
 }
 
 #[tokio::test]
+async fn a_pymesos_operator_reads_changes_and_watches() {
+    let Some(python) = python() else { return };
+    let dc = Datacenter::start().await;
+    let [master, agent] =
+        [&dc.ready.master, &dc.ready.agents[0]].map(|url| url.trim_start_matches("http://"));
+    run(&python, "pymesos_operator.py", &[master, agent]).await;
+}
+
+#[tokio::test]
 async fn the_marathon_client_manages_apps() {
     let Some(python) = python() else { return };
     let dc = Datacenter::start().await;
