@@ -28,6 +28,22 @@ const FILES: &[&str] = &[
     "karman/session/v1/session.proto",
 ];
 
+/// Large and mostly absent: kept apart, so that what holds them stays small. There
+/// are lists of tens of thousands of resources and tasks.
+const BOXED: &[&str] = &[
+    ".mesos.v1.Resource.disk",
+    ".mesos.v1.ExecutorInfo.container",
+    ".mesos.v1.TaskInfo.executor",
+    ".mesos.v1.TaskInfo.container",
+    ".mesos.v1.TaskInfo.health_check",
+    ".mesos.v1.TaskInfo.check",
+    ".mesos.v1.TaskInfo.discovery",
+    ".mesos.v1.Task.container",
+    ".mesos.v1.Task.health_check",
+    ".mesos.v1.Task.discovery",
+    ".karman.session.v1.AgentTask.executor",
+];
+
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
@@ -42,6 +58,9 @@ fn main() -> Result<(), Failure> {
     config.bytes(["."]);
     config.compile_well_known_types();
     config.include_file("proto.rs");
+    for field in BOXED {
+        config.boxed(field);
+    }
 
     for package in [".mesos.v1", ".google.protobuf"] {
         config.message_attribute(package, "#[derive(serde::Serialize, serde::Deserialize)]");
@@ -51,7 +70,8 @@ fn main() -> Result<(), Failure> {
     fs::write(out.join("json_support.rs"), support.code)?;
     fs::write(out.join("shapes.rs"), shapes::render(&descriptors))?;
 
-    tonic_prost_build::configure().compile_fds_with_config(descriptors, config)?;
+    let services = tonic_prost_build::configure().codec_path("crate::small_codec::SmallCodec");
+    services.compile_fds_with_config(descriptors, config)?;
     for file in ["mesos.v1.rs", "mesos.v1.scheduler.rs"] {
         let path = out.join(file);
         fs::write(&path, flatten_fields_only(&fs::read_to_string(&path)?))?;

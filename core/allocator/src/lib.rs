@@ -270,13 +270,26 @@ impl Allocator {
         role: &Role,
         resources: &Resources,
     ) {
-        let charge = self.measure(resources);
+        self.charge_all(agent, std::iter::once((framework, role, resources)));
+    }
+
+    /// [Charges](Self::charge) several accounts for what they have of one agent.
+    pub fn charge_all<'a>(
+        &mut self,
+        agent: &AgentId,
+        charges: impl Iterator<Item = (&'a FrameworkId, &'a Role, &'a Resources)>,
+    ) {
+        let mut sum = Resources::EMPTY;
+        for (framework, role, resources) in charges {
+            sum += &resources.unallocated();
+            let charge = self.measure(resources);
+            let client = self.client_of(framework, role);
+            self.put_on_account(client, &charge);
+        }
         if let Some(at) = self.agents.number(agent) {
             let names = &self.names;
-            self.agents.change(at, |pool| pool.take(&resources.unallocated(), names));
+            self.agents.change(at, |pool| pool.take(&sum, names));
         }
-        let client = self.client_of(framework, role);
-        self.put_on_account(client, &charge);
     }
 
     /// Takes resources off a framework's account; they can be offered at once.

@@ -12,6 +12,7 @@ pub mod marathon;
 mod objects;
 pub mod recordio;
 pub mod shape;
+pub mod small_codec;
 
 #[expect(
     unreachable_pub,

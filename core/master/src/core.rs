@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::scheduler;
-use karman_api::session::{MasterMessage, Register};
+use karman_api::session::master_message::Body;
 use karman_model::id::FrameworkId;
 use karman_model::time::Timestamp;
 use karman_rt::time::now_ms;
@@ -27,14 +27,13 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::ledger::{
-    CallGate, Command, Effect, Event, Key, Ledger, Refusal, SessionId, StreamId, View,
+    CallGate, Command, Effect, Event, Key, Ledger, Refusal, Registration, SessionId, StreamId, View,
 };
 use crate::stored;
 use crate::validate;
 
 pub(crate) use facts::Facts;
 pub(crate) use outlets::{EVENTS_QUEUE_MAX, MESSAGES_QUEUE_MAX};
-pub(crate) use publish::{DISCOVERY_QUEUE_MAX, Line};
 pub(crate) use timings::{Samples, Timings};
 
 /// Requests that wait for the core; senders wait when it is full.
@@ -76,20 +75,16 @@ pub(crate) enum Request {
     /// An agent has opened a session.
     Register {
         session: SessionId,
-        messages: mpsc::Sender<MasterMessage>,
+        messages: mpsc::Sender<Box<Body>>,
         /// Stops reading from the agent.
         reader: CancellationToken,
-        register: Box<Register>,
+        register: Box<Registration>,
         ip: IpAddr,
     },
     /// An operator wants a change.
     Command {
         command: Box<Command>,
         reply: oneshot::Sender<Result<(), Refusal>>,
-    },
-    /// Somebody follows the discovery stream.
-    Discover {
-        lines: mpsc::Sender<Line>,
     },
     Happened(Event),
 }
@@ -122,11 +117,11 @@ impl Core {
         store: Arc<dyn Store>,
         leadership: Leadership,
         views: watch::Sender<Arc<View>>,
-        facts: Facts,
+        facts: Vec<Facts>,
         timings: Timings,
     ) -> Self {
         Self {
-            publisher: publish::Publisher::new(&ledger, views, facts),
+            publisher: publish::Publisher::new(views, facts),
             ledger,
             requests,
             store,
@@ -237,7 +232,7 @@ impl Core {
                 return;
             }
             Request::Register { session, messages, reader, register, ip } => {
-                info!(ip = %ip, tasks = register.tasks.len(), "agent registers");
+                info!(ip = %ip, tasks = register.tasks(), "agent registers");
                 self.outlets.add_session(session, messages, reader);
                 Event::Register { session, register, ip }
             }
@@ -247,7 +242,6 @@ impl Core {
                 batch.commands.push((reply, result));
                 return;
             }
-            Request::Discover { lines } => return self.publisher.follow(lines),
             Request::Happened(event) => event,
         };
         batch.effects.extend(self.ledger.apply(now, event));

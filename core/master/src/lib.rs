@@ -30,6 +30,7 @@ use tokio::sync::{mpsc, watch};
 
 use crate::access::Access;
 use crate::core::{Core, Facts, REQUESTS_MAX, Timings};
+use crate::discovery::Followers;
 use crate::ledger::{Identity, Ledger, Settings};
 use crate::limits::Limits;
 
@@ -86,8 +87,10 @@ pub async fn start(config: Config, tasks: &karman_rt::Tasks) -> Result<(), Start
 
     let (views, snapshot) = watch::channel(Arc::new(ledger.view()));
     let (requests, queue) = mpsc::channel(REQUESTS_MAX);
-    let (facts, timings) = (Facts::default(), Timings::default());
-    let hub = http::Hub::spawn(facts.clone(), snapshot.clone(), tasks);
+    let (events, names, timings) = (Facts::default(), Facts::default(), Timings::default());
+    let hub = http::Hub::spawn(events.clone(), snapshot.clone(), tasks);
+    let followers = Followers::spawn(Arc::clone(&snapshot.borrow()), names.clone(), tasks);
+    let facts = vec![events, names];
     let core = Core::new(ledger, queue, store, leadership, views, facts, timings.clone());
     tasks.spawn_critical("master", core.run());
     session::serve(session, requests.clone(), tasks);
@@ -95,6 +98,7 @@ pub async fn start(config: Config, tasks: &karman_rt::Tasks) -> Result<(), Start
         core: requests,
         snapshot,
         hub,
+        followers,
         timings,
         throttle,
         access: Arc::new(access),

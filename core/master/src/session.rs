@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use karman_api::session::agent_message::Body;
+use karman_api::session::master_message::Body as MessageBody;
 use karman_api::session::session_server::{Session, SessionServer};
 use karman_api::session::{AgentMessage, MasterMessage};
 use karman_rt::Tasks;
@@ -22,7 +23,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::debug;
 
 use crate::core::{MESSAGES_QUEUE_MAX, Request as CoreRequest};
-use crate::ledger::{Event, SessionId};
+use crate::ledger::{Event, Registration, SessionId};
 
 /// An agent that connects must register within this time.
 const REGISTER_MAX: Duration = Duration::from_secs(10);
@@ -72,7 +73,8 @@ impl Session for Server {
                 debug!(session = session.0, error = status.message(), "session ended");
             }
         });
-        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing).map(Ok))))
+        let message = |body: Box<MessageBody>| MasterMessage { body: Some(*body) };
+        Ok(Response::new(Box::pin(ReceiverStream::new(outgoing).map(message).map(Ok))))
     }
 }
 
@@ -80,7 +82,7 @@ async fn read(
     session: SessionId,
     ip: IpAddr,
     mut incoming: Streaming<AgentMessage>,
-    messages: mpsc::Sender<MasterMessage>,
+    messages: mpsc::Sender<Box<MessageBody>>,
     core: mpsc::Sender<CoreRequest>,
 ) -> Result<(), Status> {
     let stopping = |_closed| Status::unavailable("the master is stopping");
@@ -92,7 +94,7 @@ async fn read(
     };
     let reader = CancellationToken::new();
     let cut = reader.clone();
-    let register = Box::new(register);
+    let register = Box::new(Registration::from(register));
     core.send(CoreRequest::Register { session, messages, reader, register, ip })
         .await
         .map_err(stopping)?;

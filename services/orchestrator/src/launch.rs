@@ -27,10 +27,11 @@ pub fn task(app: &App, instance: &Instance, placement: &Placement) -> TaskInfo {
         health_check: app
             .health_checks
             .first()
-            .map(|check| health::to_wire(check, &placement.ports)),
+            .map(|check| health::to_wire(check, &placement.ports))
+            .map(Box::new),
         kill_policy: app.task_kill_grace_period_seconds.map(kill_policy),
         labels: Some(labels(app.labels.iter())).filter(|labels| !labels.labels.is_empty()),
-        discovery: Some(discovery(app, &placement.ports)),
+        discovery: Some(Box::new(discovery(app, &placement.ports))),
         ..TaskInfo::default()
     }
 }

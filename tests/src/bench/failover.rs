@@ -13,6 +13,7 @@ use karman_model::time::Timestamp;
 use karman_store::embedded::Embedded;
 use karman_store::{Change, Store};
 use prost::Message as _;
+use tokio::sync::mpsc;
 
 use crate::agents::Agents;
 use crate::master::Master;
@@ -25,6 +26,8 @@ const FRAMEWORKS: usize = 5;
 const RUNS: usize = 3;
 /// As many as the master takes from its queue at once.
 const BATCH: usize = 512;
+/// As many as may wait for it.
+const QUEUE_MAX: usize = 4096;
 const TARGET_MS: f64 = 2_000.0;
 /// Mesos 1.5 with 40,000 agents of 10 tasks each, in process.
 const PEER: (&str, f64) = ("Mesos 1.5, published", 19_000.0);
@@ -81,6 +84,8 @@ fn ledger(id: &str, now: u64) -> Ledger {
     Ledger::new(Identity { id: id.into(), info, started: Timestamp(now) })
 }
 
+/// As the master does it: whoever reads a session decodes, and one writer takes
+/// what is there, up to a batch of it.
 async fn register_all(
     ledger: &mut Ledger,
     registers: &[Bytes],
@@ -88,15 +93,23 @@ async fn register_all(
     leadership: &karman_store::Leadership,
 ) -> Result<()> {
     let now = ledger.view().identity.started;
-    for (batch, registers) in registers.chunks(BATCH).enumerate() {
+    let (decoded, mut waiting) = mpsc::channel::<Result<Event>>(QUEUE_MAX);
+    let registers = registers.to_vec();
+    let reader = tokio::task::spawn_blocking(move || {
+        for (at, bytes) in registers.into_iter().enumerate() {
+            if decoded.blocking_send(decode(at, bytes)).is_err() {
+                break;
+            }
+        }
+    });
+    let mut batch = Vec::new();
+    while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let mut effects = Vec::new();
-        for (at, bytes) in registers.iter().enumerate() {
-            let register = Box::new(Register::decode(bytes.clone())?);
-            let session = SessionId(u64::try_from(batch * BATCH + at)?);
-            let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-            effects.extend(ledger.apply(now, Event::Register { session, register, ip }));
+        for event in batch.drain(..) {
+            effects.extend(ledger.apply(now, event?));
         }
         effects.extend(ledger.allocate(now));
+        let _for_readers = (ledger.view(), ledger.take_touched());
         let keys: std::collections::BTreeSet<Key> = effects
             .into_iter()
             .filter_map(|effect| if let Effect::Save(key) = effect { Some(key) } else { None })
@@ -106,7 +119,13 @@ async fn register_all(
             store.commit(&leadership.fence, part).await?;
         }
     }
-    Ok(())
+    Ok(reader.await?)
+}
+
+fn decode(at: usize, bytes: Bytes) -> Result<Event> {
+    let register = Box::new(Register::decode(bytes)?.into());
+    let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    Ok(Event::Register { session: SessionId(u64::try_from(at)?), register, ip })
 }
 
 /// The same with a real master: killed, started again, everybody dials in.

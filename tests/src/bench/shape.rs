@@ -114,7 +114,12 @@ pub(crate) fn register(
     let agent_id = agent_id(at);
     let running = |n: usize| {
         let framework = frameworks.get(n % frameworks.len().max(1));
-        let task = task(&agent_id, format!("web.{at}.{n}"));
+        let mut task = task(&agent_id, format!("web.{at}.{n}"));
+        for resource in &mut task.resources {
+            // As the master has completed it.
+            let role = Some("*".to_owned());
+            resource.allocation_info = Some(v1::resource::AllocationInfo { role });
+        }
         let status = status(&agent_id, &task.task_id, v1::TaskState::TaskRunning);
         session::AgentTask {
             framework_id: framework.and_then(|framework| framework.id.clone()),

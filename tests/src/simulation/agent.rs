@@ -79,7 +79,7 @@ pub(super) struct Task {
 
 impl Task {
     pub(super) fn executor(&self) -> Option<&v1::ExecutorInfo> {
-        self.info.executor.as_ref().or(self.group.as_ref())
+        self.info.executor.as_deref().or(self.group.as_ref())
     }
 
     pub(super) const fn is_live(&self) -> bool {
@@ -161,7 +161,7 @@ impl Agent {
             task: Some(task.info.clone()),
             status: task.updates.outstanding().cloned(),
             latest: task.updates.latest.clone(),
-            executor: task.group.clone(),
+            executor: task.group.clone().map(Box::new),
         };
         session::Register {
             agent: Some(self.info()),

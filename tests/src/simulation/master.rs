@@ -311,7 +311,11 @@ impl World {
             Request::Register { conn, register } => {
                 master.outlets.insert(conn);
                 let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-                Event::Register { session: SessionId(conn), register, ip }
+                Event::Register {
+                    session: SessionId(conn),
+                    register: Box::new((*register).into()),
+                    ip,
+                }
             }
             Request::Command { command } => {
                 let done = master.ledger.command(now, *command);

@@ -145,7 +145,7 @@ impl World {
         if let Some(executor) = &executor {
             for task in &mut tasks {
                 task.command = None;
-                task.executor = Some(executor.clone());
+                task.executor = Some(Box::new(executor.clone()));
             }
         }
         operation.r#type = Some(operation::Type::Launch.into());

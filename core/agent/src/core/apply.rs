@@ -139,8 +139,8 @@ impl Core {
         let Some(entry) = self.containers.get(id) else { return };
         let task = &entry.record.task;
         let specs = [
-            (Kind::Health, task.health_check.as_ref().and_then(checks::health)),
-            (Kind::Check, task.check.as_ref().and_then(checks::check)),
+            (Kind::Health, task.health_check.as_deref().and_then(checks::health)),
+            (Kind::Check, task.check.as_deref().and_then(checks::check)),
         ];
         for (kind, spec) in specs {
             let Some(spec) = spec else { continue };

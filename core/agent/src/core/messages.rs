@@ -60,7 +60,7 @@ impl Core {
             task: Some(entry.record.task.clone()),
             status: entry.updates.outstanding().cloned(),
             latest: entry.updates.latest().cloned(),
-            executor: entry.record.member.as_ref().map(|member| member.executor.clone()),
+            executor: entry.record.member.as_ref().map(|it| Box::new(it.executor.clone())),
         };
         let heard = |entry: &&Entry| !entry.silent;
         Register {

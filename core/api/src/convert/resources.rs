@@ -175,7 +175,7 @@ pub fn resource_to_wire(resource: &Resource, format: Format) -> v1::Resource {
             .map(|role| AllocationInfo { role: Some(role.to_string()) }),
         reservation: None,
         reservations: Vec::new(),
-        disk: disk.as_deref().map(disk::to_wire),
+        disk: disk.as_deref().map(disk::to_wire).map(Box::new),
         revocable: revocable.then_some(RevocableInfo {}),
         shared: shared.then_some(SharedInfo {}),
     };

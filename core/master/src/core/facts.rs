@@ -1,4 +1,4 @@
-//! What has changed, for those who tell operators of it: the newest snapshot and
+//! What has changed, for one who tells others of it: the newest snapshot and
 //! everything touched since they asked last.
 //!
 //! The writer only leaves it here and goes on; whoever takes it out may be as
@@ -28,16 +28,16 @@ struct Left {
 }
 
 impl Facts {
-    pub(super) fn publish(&self, view: &Arc<View>, touched: Touched) {
+    pub(super) fn publish(&self, view: &Arc<View>, touched: &Touched) {
         let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
         if !left.listening {
             return;
         }
         left.view = Some(Arc::clone(view));
-        let Touched { mut tasks, mut agents, mut frameworks } = touched;
-        left.touched.tasks.append(&mut tasks);
-        left.touched.agents.append(&mut agents);
-        left.touched.frameworks.append(&mut frameworks);
+        let Touched { tasks, agents, frameworks } = touched;
+        left.touched.tasks.extend(tasks.iter().cloned());
+        left.touched.agents.extend(agents.iter().cloned());
+        left.touched.frameworks.extend(frameworks.iter().cloned());
         drop(left);
         self.0.news.notify_one();
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use karman_api::mesos::v1::scheduler;
-use karman_api::session::MasterMessage;
+use karman_api::session::master_message::Body;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::warn;
@@ -53,7 +53,7 @@ impl Stream {
 
 #[derive(Debug)]
 struct Session {
-    messages: mpsc::Sender<MasterMessage>,
+    messages: mpsc::Sender<Box<Body>>,
     reader: CancellationToken,
 }
 
@@ -77,7 +77,7 @@ impl Outlets {
     pub(super) fn add_session(
         &mut self,
         session: SessionId,
-        messages: mpsc::Sender<MasterMessage>,
+        messages: mpsc::Sender<Box<Body>>,
         reader: CancellationToken,
     ) {
         self.sessions.insert(session, Session { messages, reader });
@@ -97,7 +97,7 @@ impl Outlets {
                     }
                     self.streams.remove(&stream);
                 }
-                Effect::Tell { session, message } => followups.extend(self.tell(session, *message)),
+                Effect::Tell { session, message } => followups.extend(self.tell(session, message)),
                 Effect::CloseSession(session) => self.close(session),
                 Effect::Report(Report::ReservationsLost { agent, lost }) => {
                     warn!(%agent, %lost, "an agent came back without what was reserved on it");
@@ -122,13 +122,9 @@ impl Outlets {
         Some(Event::StreamClosed { stream: StreamId::clone(stream) })
     }
 
-    fn tell(
-        &mut self,
-        session: SessionId,
-        body: karman_api::session::master_message::Body,
-    ) -> Option<Event> {
+    fn tell(&mut self, session: SessionId, body: Box<Body>) -> Option<Event> {
         let outlet = self.sessions.get(&session)?;
-        match outlet.messages.try_send(MasterMessage { body: Some(body) }) {
+        match outlet.messages.try_send(body) {
             Ok(()) => return None,
             Err(mpsc::error::TrySendError::Full(_)) => {
                 warn!(session = session.0, "agent does not read its messages and is disconnected");

@@ -9,17 +9,12 @@ use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::Response;
 use bytes::Bytes;
 use karman_api::karman::discovery::{KEEP_ALIVE_SECONDS, Message};
-use tokio::sync::mpsc;
 
 use super::{Shared, answer};
-use crate::core::{DISCOVERY_QUEUE_MAX, Line, Request};
-use crate::discovery::line;
+use crate::discovery::{Line, line};
 
 pub(super) async fn follow(shared: &Shared) -> Response {
-    let (lines, incoming) = mpsc::channel(DISCOVERY_QUEUE_MAX);
-    if shared.core.send(Request::Discover { lines }).await.is_err() {
-        return answer::stopping();
-    }
+    let Some(incoming) = shared.followers.follow().await else { return answer::stopping() };
     let body = futures::stream::unfold((incoming, None), |(mut incoming, generation)| async move {
         let quiet = Duration::from_secs(KEEP_ALIVE_SECONDS);
         let received = match generation {

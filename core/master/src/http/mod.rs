@@ -41,6 +41,7 @@ pub(crate) use self::subscribe::Hub;
 pub(crate) use self::throttle::Throttle;
 use crate::access::Access;
 use crate::core::{Request, Timings};
+use crate::discovery::Followers;
 use crate::ledger::View;
 
 /// What every handler may use.
@@ -49,6 +50,7 @@ pub(crate) struct Shared {
     pub(crate) core: mpsc::Sender<Request>,
     pub(crate) snapshot: watch::Receiver<Arc<View>>,
     pub(crate) hub: Hub,
+    pub(crate) followers: Followers,
     pub(crate) timings: Timings,
     pub(crate) throttle: Throttle,
     pub(crate) access: Arc<Access>,

@@ -11,6 +11,8 @@ use karman_api::session;
 use karman_model::id::{AgentId, FrameworkId};
 use karman_model::resource::Resources;
 
+use super::Registration;
+
 /// The event stream of a framework; its text is the `Mesos-Stream-Id`.
 pub type StreamId = Arc<str>;
 
@@ -38,7 +40,7 @@ pub enum Event {
     /// The first message of an agent's session; `ip` is where it came from.
     Register {
         session: SessionId,
-        register: Box<session::Register>,
+        register: Box<Registration>,
         ip: IpAddr,
     },
     SessionClosed {

@@ -27,8 +27,10 @@ mod pool;
 mod quota;
 mod reconcile;
 mod recover;
+mod registration;
 mod registry;
 mod removals;
+mod returning;
 mod session;
 mod settings;
 mod status;
@@ -60,6 +62,7 @@ pub use offering::Offer;
 pub use operations::{Executor, OPERATIONS_UNACKNOWLEDGED_MAX, Operation, StoredOperation};
 pub use quota::{Amounts, Quota};
 pub use recover::{Contents, StoredAgent, StoredFramework, StoredMaintenance, Unrestorable};
+pub use registration::Registration;
 pub use registry::Registry;
 pub use settings::{CallRate, Rate, RateError, RateLimits, Settings};
 pub use task::{Task, is_terminal};
@@ -90,6 +93,14 @@ pub struct View {
     pub registry: Registry,
     pub counters: Counters,
     pub filters: usize,
+}
+
+impl View {
+    /// Whether agents that were admitted before this master started are not
+    /// back.
+    pub fn awaits_agents(&self) -> bool {
+        self.agents.values().any(|agent| matches!(agent.presence, Presence::Recovered))
+    }
 }
 
 /// What changed since names were last computed.
@@ -132,7 +143,10 @@ pub struct Ledger {
     frameworks_made: u64,
     offers_made: u64,
     counters: Counters,
+    /// Without the tasks.
     touched: Touched,
+    /// Some of them several times.
+    touched_tasks: Vec<(FrameworkId, TaskId)>,
     /// Equal resources of tasks.
     pool: pool::Pool,
     effects: Vec<Effect>,
@@ -173,6 +187,7 @@ impl Ledger {
             offers_made: 0,
             counters: Counters::default(),
             touched: Touched::default(),
+            touched_tasks: Vec::new(),
             pool: pool::Pool::default(),
             effects: Vec::new(),
         }
@@ -240,10 +255,11 @@ impl Ledger {
     }
 
     pub fn take_touched(&mut self) -> Touched {
-        std::mem::take(&mut self.touched)
+        let tasks = std::mem::take(&mut self.touched_tasks).into_iter().collect();
+        Touched { tasks, ..std::mem::take(&mut self.touched) }
     }
 
-    /// Agents that were admitted before this master started and are not back.
+    /// The same as [`View::awaits_agents`].
     pub const fn awaits_agents(&self) -> bool {
         self.recovering > 0
     }
@@ -284,7 +300,7 @@ impl Ledger {
     }
 
     fn touch_task(&mut self, framework: &FrameworkId, task: &TaskId) {
-        self.touched.tasks.insert((framework.clone(), task.clone()));
+        self.touched_tasks.push((framework.clone(), task.clone()));
     }
 }
 

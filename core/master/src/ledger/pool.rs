@@ -21,6 +21,8 @@ pub(super) struct Pool {
     texts: BTreeSet<Arc<str>>,
     /// Tasks of one kind come in a row.
     recent: Option<Recent>,
+    /// The last bag of another pool, and our own.
+    adopted: Option<(Arc<Resources>, Arc<Resources>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -48,6 +50,19 @@ impl Pool {
         let (wire, role) = (wire.to_vec(), Arc::clone(role));
         self.recent = Some(Recent { wire, role, shared: Arc::clone(&shared) });
         Ok(shared)
+    }
+
+    /// What another pool has shared.
+    pub(super) fn adopt(&mut self, bag: &Arc<Resources>) -> Arc<Resources> {
+        if let Some((theirs, ours)) = &self.adopted
+            && Arc::ptr_eq(theirs, bag)
+        {
+            return Arc::clone(ours);
+        }
+        let known = self.bags.get(bag).map(Arc::clone);
+        let ours = known.unwrap_or_else(|| self.share((**bag).clone()));
+        self.adopted = Some((Arc::clone(bag), Arc::clone(&ours)));
+        ours
     }
 
     /// The same resources, shared with whoever has equal ones.

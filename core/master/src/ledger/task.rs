@@ -154,6 +154,16 @@ impl Task {
         }
     }
 
+    /// The same task, with what it did not say of itself.
+    pub(super) fn completed(
+        self,
+        info: &v1::TaskInfo,
+        role: Arc<str>,
+        resources: Arc<Resources>,
+    ) -> Self {
+        Self { info: info.encode_to_vec().into(), role, resources, ..self }
+    }
+
     /// The task as it was launched.
     pub fn info(&self) -> v1::TaskInfo {
         v1::TaskInfo::decode(&*self.info).expect("the master has encoded the task itself")

@@ -121,12 +121,10 @@ impl Tasks {
     }
 
     pub fn insert(&mut self, task: Arc<Task>) {
-        self.remove(&task.id);
-        self.states.add(task.state);
-        if !task.is_terminal() {
-            self.used.add(&task.resources);
+        self.count(&task);
+        if let Some(old) = self.by_id.insert(task.id.clone(), task) {
+            self.discount(&old);
         }
-        self.by_id.insert(task.id.clone(), task);
     }
 
     pub fn remove<Q: Ord + ?Sized>(&mut self, id: &Q) -> Option<Arc<Task>>
@@ -134,11 +132,22 @@ impl Tasks {
         TaskId: Borrow<Q>,
     {
         let task = self.by_id.remove(id)?;
+        self.discount(&task);
+        Some(task)
+    }
+
+    fn count(&mut self, task: &Task) {
+        self.states.add(task.state);
+        if !task.is_terminal() {
+            self.used.add(&task.resources);
+        }
+    }
+
+    fn discount(&mut self, task: &Task) {
         self.states.remove(task.state);
         if !task.is_terminal() {
             self.used.subtract(&task.resources);
         }
-        Some(task)
     }
 
     /// Panics if a sum is wrong.

@@ -144,7 +144,7 @@ pub fn check_group(executor: &v1::ExecutorInfo, tasks: &[v1::TaskInfo]) -> Resul
         if !ids.insert(task.task_id.value.as_str()) {
             return Err(Error::TwiceTask(id()));
         }
-        if task.executor.as_ref().is_some_and(|own| own != executor) {
+        if task.executor.as_ref().is_some_and(|own| **own != *executor) {
             return Err(Error::TaskExecutor(id()));
         }
         if is_default && task.command.is_none() {

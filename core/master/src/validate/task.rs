@@ -2,7 +2,6 @@
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use karman_allocator::Role;
 use karman_api::mesos::v1;
@@ -69,16 +68,17 @@ pub fn allocate<'a>(resources: impl Iterator<Item = &'a mut v1::Resource>, role:
     }
 }
 
+/// The role on whose account the task is, if it says so.
+pub fn account_of(task: &v1::TaskInfo) -> Option<Role> {
+    let mut resources = task.resources.iter();
+    resources
+        .find_map(|resource| resource.allocation_info.as_ref()?.role.as_deref())
+        .map(Into::into)
+}
+
 /// The role of a task that an agent brings back.
 pub fn role_of(task: &v1::TaskInfo, roles: &BTreeSet<Role>) -> Role {
-    let allocated = task
-        .resources
-        .iter()
-        .find_map(|resource| resource.allocation_info.as_ref()?.role.as_deref());
-    match allocated {
-        Some(role) => role.into(),
-        None => roles.first().map_or_else(|| role::ANY.into(), Arc::clone),
-    }
+    account_of(task).or_else(|| roles.first().cloned()).unwrap_or_else(|| role::ANY.into())
 }
 
 /// Where a task is to be launched.
@@ -129,8 +129,8 @@ pub fn check_grouped(
     }
     limits(task, &resources)?;
     times(task)?;
-    check::health(task.health_check.as_ref()).map_err(Error::Check)?;
-    check::check(task.check.as_ref()).map_err(Error::Check)?;
+    check::health(task.health_check.as_deref()).map_err(Error::Check)?;
+    check::check(task.check.as_deref()).map_err(Error::Check)?;
     Ok(resources)
 }
 

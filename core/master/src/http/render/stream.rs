@@ -180,7 +180,11 @@ mod tests {
             ..Default::default()
         };
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Event::Register { session: SessionId(agent as u64), register: Box::new(register), ip }
+        Event::Register {
+            session: SessionId(agent as u64),
+            register: Box::new(register.into()),
+            ip,
+        }
     }
 
     #[track_caller]

@@ -80,6 +80,9 @@ fn identity(info: &v1::AgentInfo, ip: IpAddr, boot: &str) -> Identity {
 
 /// Whether all that tasks and reservations may rest on is still there.
 pub(super) fn check_additive(old: &v1::AgentInfo, new: &v1::AgentInfo) -> Result<(), Refusal> {
+    if old == new {
+        return Ok(());
+    }
     let changed = |what: &str, old: String, new: String| {
         Err(Refusal::Changed { what: what.to_owned(), old, new })
     };

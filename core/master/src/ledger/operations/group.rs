@@ -37,7 +37,7 @@ impl Ledger {
             return;
         }
         for (task, launchable) in tasks.iter_mut().zip(checked) {
-            task.executor = Some(executor.clone());
+            task.executor = Some(Box::new(executor.clone()));
             self.start(purse, task, launchable);
             // The agent is told of the executor once.
             task.executor = None;

@@ -70,7 +70,7 @@ impl Ledger {
             }
             None => None,
         };
-        let needed = self.needed(purse, info.executor.as_ref(), executor.as_ref(), &resources);
+        let needed = self.needed(purse, info.executor.as_deref(), executor.as_ref(), &resources);
         if !purse.covers(&needed) {
             return Err(format!("Task uses more resources {needed} than available {}", purse.left));
         }

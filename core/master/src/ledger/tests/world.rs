@@ -177,7 +177,7 @@ impl World {
         let session = SessionId(self.sessions_made);
         self.sessions_made += 1;
         let ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        self.apply(Event::Register { session, register: Box::new(register), ip });
+        self.apply(Event::Register { session, register: Box::new(register.into()), ip });
         session
     }
 

@@ -2,6 +2,8 @@
 //! them. Kept up to date from what the ledger has touched: of each task only a
 //! digest of what readers were told, so that they are told changes only.
 
+mod feed;
+
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::net::IpAddr;
@@ -18,6 +20,8 @@ use karman_model::ranges::Ranges;
 use serde::Serialize;
 
 use crate::ledger::{self, Presence, Touched, View};
+
+pub(crate) use feed::{Followers, Line};
 
 #[derive(Debug)]
 pub(crate) struct Table {
@@ -240,8 +244,8 @@ fn task(task: &ledger::Task, host: Option<IpAddr>) -> Option<Task> {
             .filter(|ip| Some(*ip) != host)
             .collect(),
         host_ports: host_ports(&task.resources.ranges("ports")),
-        port_mappings: port_mappings(info.container.as_ref()),
-        discovery: info.discovery.as_ref().map(discovery),
+        port_mappings: port_mappings(info.container.as_deref()),
+        discovery: info.discovery.as_deref().map(discovery),
         labels: labels(info.labels.as_ref()),
     })
 }
