@@ -216,6 +216,11 @@ impl Filters {
         true
     }
 
+    /// The agents of which the client has declined something.
+    pub(crate) fn of_client(&self, client: u32) -> usize {
+        self.clients.get(client as usize).map_or(0, Bits::len)
+    }
+
     /// Who declines for a year, again and again, leaves no year of entries.
     fn tidy(&mut self) {
         if self.queued <= 2 * self.count + STALE_MAX {

@@ -422,6 +422,17 @@ impl Allocator {
         self.filters.next_expiry().filter(|_| !self.paused)
     }
 
+    /// How many agents the frameworks of each role decline together.
+    pub fn filters_by_role(&self) -> BTreeMap<Role, usize> {
+        let mut all = BTreeMap::new();
+        for (at, client) in (0u32..).zip(&self.clients) {
+            let Some(client) = client else { continue };
+            let role = Role::clone(&self.roles.node(client.role).name);
+            *all.entry(role).or_default() += self.filters.of_client(at);
+        }
+        all
+    }
+
     pub fn filter_count(&self) -> usize {
         self.filters.len()
     }

@@ -21,6 +21,11 @@ pub struct Access {
 }
 
 impl Access {
+    /// Whether anybody is asked anywhere.
+    pub const fn asks(&self) -> bool {
+        self.readonly || self.readwrite || self.frameworks
+    }
+
     /// The same credentials at every door.
     pub fn everywhere(credentials: Credentials) -> Self {
         Self { credentials, readonly: true, readwrite: true, frameworks: true }
@@ -81,6 +86,17 @@ impl Credentials {
             secrets.insert(principal, secret);
         }
         Ok(Self(secrets))
+    }
+
+    /// With one more, or another secret for one that is there.
+    #[must_use]
+    pub fn with(mut self, principal: &str, secret: &str) -> Self {
+        self.0.insert(principal.to_owned(), secret.to_owned());
+        self
+    }
+
+    pub fn has(&self, principal: &str) -> bool {
+        self.0.contains_key(principal)
     }
 
     /// Whether this is the secret of the principal, in a time that does not tell

@@ -10,20 +10,21 @@ mod outlets;
 mod publish;
 mod timings;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use karman_allocator::{Part, Role};
 use karman_api::mesos::v1;
 use karman_api::mesos::v1::scheduler;
 use karman_api::session::master_message::Body;
-use karman_model::id::FrameworkId;
+use karman_model::id::{AgentId, FrameworkId};
 use karman_model::time::Timestamp;
 use karman_rt::time::now_ms;
 use karman_store::{Change, Leadership, Store};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::{info, warn};
 
 use crate::ledger::{
@@ -50,6 +51,8 @@ pub(crate) enum Request {
     Subscribe {
         stream: StreamId,
         events: mpsc::Sender<Vec<scheduler::Event>>,
+        /// Goes when the stream is closed.
+        open: DropGuard,
         info: Box<v1::FrameworkInfo>,
         suppressed: Vec<String>,
         constraints: Option<Box<scheduler::OfferConstraints>>,
@@ -86,7 +89,26 @@ pub(crate) enum Request {
         command: Box<Command>,
         reply: oneshot::Sender<Result<(), Refusal>>,
     },
+    Question(Question),
     Happened(Event),
+}
+
+/// What only the core knows. Each is answered in a moment, whatever the size of
+/// the cluster.
+#[derive(Debug)]
+pub(crate) enum Question {
+    /// Why the framework is not offered the agents from that one on.
+    Offers {
+        framework: FrameworkId,
+        role: Role,
+        from: Option<AgentId>,
+        most: usize,
+        reply: oneshot::Sender<Part>,
+    },
+    /// How many agents are declined in each role.
+    Filters { reply: oneshot::Sender<BTreeMap<Role, usize>> },
+    /// In which roles frameworks want no offers.
+    Suppressed { reply: oneshot::Sender<BTreeMap<FrameworkId, BTreeSet<Role>>> },
 }
 
 /// Why the core cannot go on.
@@ -196,8 +218,8 @@ impl Core {
 
     fn handle(&mut self, now: Timestamp, request: Request, batch: &mut Batch) {
         let event = match request {
-            Request::Subscribe { stream, events, info, suppressed, constraints } => {
-                self.outlets.add_stream(&stream, events);
+            Request::Subscribe { stream, events, open, info, suppressed, constraints } => {
+                self.outlets.add_stream(&stream, events, open);
                 Event::Subscribe { stream, info, suppressed, constraints }
             }
             Request::Call { framework, stream, principal, call, reply } => {
@@ -242,9 +264,27 @@ impl Core {
                 batch.commands.push((reply, result));
                 return;
             }
+            Request::Question(question) => return self.answer(question),
             Request::Happened(event) => event,
         };
         batch.effects.extend(self.ledger.apply(now, event));
+    }
+
+    fn answer(&self, question: Question) {
+        let allocator = self.ledger.allocator();
+        // Who has hung up does not mind.
+        match question {
+            Question::Offers { framework, role, from, most, reply } => {
+                let part = allocator.explain_some(&framework, &role, from.as_ref(), most);
+                let _gone = reply.send(part);
+            }
+            Question::Filters { reply } => {
+                let _gone = reply.send(allocator.filters_by_role());
+            }
+            Question::Suppressed { reply } => {
+                let _gone = reply.send(allocator.suppressed());
+            }
+        }
     }
 
     /// Nothing is said before what it rests on is durable.
@@ -267,6 +307,7 @@ impl Core {
             return Ok(());
         }
         let begun = Instant::now();
+        self.timings.storing(changes.len());
         for part in karman_store::parts(changes) {
             loop {
                 match self.store.commit(&self.leadership.fence, part.clone()).await {
@@ -284,6 +325,7 @@ impl Core {
                 }
             }
         }
+        self.timings.storing(0);
         self.timings.committed(begun.elapsed());
         Ok(())
     }

@@ -19,7 +19,9 @@ pub mod stored;
 pub mod validate;
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use karman_api::mesos::v1;
 use karman_model::time::Timestamp;
@@ -69,46 +71,62 @@ pub enum StartError {
     Address(#[source] std::io::Error),
 }
 
-/// Starts a master; it is ready when this returns.
+/// Starts a master; it leads when this returns. Until then it answers for itself
+/// only, and what others ask of it with 503.
 pub async fn start(config: Config, tasks: &karman_rt::Tasks) -> Result<(), StartError> {
     let Config { cluster_name, hostname, ip, http, session, store, version, settings, access } =
         config;
     let address = SocketAddr::new(ip, http.local_addr().map_err(StartError::Address)?.port());
-    let leadership = store.campaign(LEADERSHIP).await?;
-    let contents = stored::read(&store.load(stored::PREFIX).await?.entries)?;
-
-    let now = Timestamp(now_ms());
-    let id = uuid::Uuid::new_v4().to_string();
-    let info = master_info(&id, address, &hostname, version, settings.domain.clone());
-    let identity = Identity { id: id.into(), info, started: now };
-    let throttle = http::Throttle::new(Limits::new(&settings.rate_limits));
-    let mut ledger = Ledger::with_settings(identity, settings);
-    ledger.restore(now, contents)?;
-
-    let (views, snapshot) = watch::channel(Arc::new(ledger.view()));
+    // Made anew when it leads: no id may be used twice, no time go backwards.
+    let identity = || {
+        let id = uuid::Uuid::new_v4().to_string();
+        let info = master_info(&id, address, &hostname, version, settings.domain.clone());
+        Identity { id: id.into(), info, started: Timestamp(now_ms()) }
+    };
+    let empty = Ledger::with_settings(identity(), settings.clone());
+    let (views, snapshot) = watch::channel(Arc::new(empty.view()));
     let (requests, queue) = mpsc::channel(REQUESTS_MAX);
     let (events, names, timings) = (Facts::default(), Facts::default(), Timings::default());
-    let hub = http::Hub::spawn(events.clone(), snapshot.clone(), tasks);
-    let followers = Followers::spawn(Arc::clone(&snapshot.borrow()), names.clone(), tasks);
-    let facts = vec![events, names];
-    let core = Core::new(ledger, queue, store, leadership, views, facts, timings.clone());
-    tasks.spawn_critical("master", core.run());
-    session::serve(session, requests.clone(), tasks);
+    let followers = Arc::new(OnceLock::new());
+    let leading = Arc::new(AtomicBool::new(false));
     let shared = http::Shared {
-        core: requests,
-        snapshot,
-        hub,
-        followers,
-        timings,
-        throttle,
+        core: requests.clone(),
+        snapshot: snapshot.clone(),
+        hub: http::Hub::spawn(events.clone(), snapshot, tasks),
+        followers: Arc::clone(&followers),
+        timings: timings.clone(),
+        throttle: http::Throttle::new(Limits::new(&settings.rate_limits)),
         access: Arc::new(access),
         log: karman_rt::log::Log::of_process(),
         tasks: tasks.clone(),
         cluster_name,
         version,
         answers: Arc::default(),
+        renders: http::Renders::default(),
+        leading: Arc::clone(&leading),
     };
-    karman_rt::http::serve("master", http, http::router(shared), tasks);
+    karman_rt::http::serve_to_readers(
+        "master",
+        http,
+        http::router(shared),
+        http::UNREAD_MAX,
+        tasks,
+    );
+
+    let leadership = store.campaign(LEADERSHIP).await?;
+    let begun = Instant::now();
+    let contents = stored::read(&store.load(stored::PREFIX).await?.entries)?;
+    timings.fetched(begun.elapsed());
+    let mut ledger = Ledger::with_settings(identity(), settings.clone());
+    ledger.restore(Timestamp(now_ms()), contents)?;
+    let view = Arc::new(ledger.view());
+    views.send_replace(Arc::clone(&view));
+    followers.get_or_init(|| Followers::spawn(view, names.clone(), tasks));
+    let facts = vec![events, names];
+    let core = Core::new(ledger, queue, store, leadership, views, facts, timings);
+    tasks.spawn_critical("master", core.run());
+    session::serve(session, requests, tasks);
+    leading.store(true, Ordering::Release);
     tracing::info!(address = %address, "master ready");
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use karman_api::mesos::v1::scheduler;
 use karman_api::session::master_message::Body;
 use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::warn;
 
 use crate::ledger::{Effect, Event, Report, SessionId, StreamId};
@@ -25,6 +25,7 @@ pub(crate) const MESSAGES_QUEUE_MAX: usize = 16_384;
 #[derive(Debug)]
 struct Stream {
     events: mpsc::Sender<Vec<scheduler::Event>>,
+    _open: DropGuard,
     waiting: VecDeque<usize>,
     sum: usize,
     /// What `sum` may become.
@@ -68,9 +69,11 @@ impl Outlets {
         &mut self,
         stream: &StreamId,
         events: mpsc::Sender<Vec<scheduler::Event>>,
+        open: DropGuard,
     ) {
         let limit = EVENTS_WAITING_MAX;
-        let outlet = Stream { events, waiting: VecDeque::new(), sum: 0, limit };
+        let waiting = VecDeque::new();
+        let outlet = Stream { events, _open: open, waiting, sum: 0, limit };
         self.streams.insert(StreamId::clone(stream), outlet);
     }
 
@@ -153,7 +156,8 @@ mod tests {
     #[test]
     fn who_does_not_read_is_cut_off_by_the_number_of_events() {
         let (events, mut receiver) = mpsc::channel(EVENTS_QUEUE_MAX);
-        let mut stream = Stream { events, waiting: VecDeque::new(), sum: 0, limit: 10 };
+        let _open = CancellationToken::new().drop_guard();
+        let mut stream = Stream { events, _open, waiting: VecDeque::new(), sum: 0, limit: 10 };
         stream.send(group(100)).expect("one group may be large");
         stream.send(group(5)).expect("there is room");
         receiver.try_recv().expect("a group waits");

@@ -1,6 +1,7 @@
 //! How long the core's steps took lately, for metrics.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -14,6 +15,9 @@ pub(crate) struct Timings(Arc<Inner>);
 struct Inner {
     allocation: Mutex<Samples>,
     commit: Mutex<Samples>,
+    fetch: Mutex<Samples>,
+    /// Changes that are being stored.
+    storing: AtomicUsize,
 }
 
 /// The last durations of one step, in milliseconds.
@@ -41,6 +45,24 @@ impl Timings {
 
     pub(super) fn committed(&self, took: Duration) {
         self.0.commit.lock().unwrap_or_else(PoisonError::into_inner).add(took);
+    }
+
+    /// What was stored was read.
+    pub(crate) fn fetched(&self, took: Duration) {
+        self.0.fetch.lock().unwrap_or_else(PoisonError::into_inner).add(took);
+    }
+
+    pub(super) fn storing(&self, changes: usize) {
+        self.0.storing.store(changes, Ordering::Relaxed);
+    }
+
+    /// Changes that the store has not confirmed.
+    pub(crate) fn queued(&self) -> usize {
+        self.0.storing.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn fetch(&self) -> Samples {
+        self.0.fetch.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     pub(crate) fn allocation(&self) -> Samples {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use karman_rt::Tasks;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
+use tokio_util::sync::DropGuard;
 
 use super::{Full, Table, line};
 use crate::core::Facts;
@@ -37,7 +38,20 @@ pub(crate) enum Line {
 
 /// Where to ask for the stream.
 #[derive(Clone, Debug)]
-pub(crate) struct Followers(mpsc::Sender<mpsc::Sender<Line>>);
+pub(crate) struct Followers(mpsc::Sender<Follower>);
+
+#[derive(Debug)]
+struct Follower {
+    lines: mpsc::Sender<Line>,
+    _open: DropGuard,
+}
+
+impl Follower {
+    /// False when it is gone, or so slow that it is cut off here.
+    fn tell(&self, line: &Line) -> bool {
+        self.lines.try_send(line.clone()).is_ok()
+    }
+}
 
 impl Followers {
     /// Starts the feed with what is known at the start of the master.
@@ -59,10 +73,11 @@ impl Followers {
         Self(asking)
     }
 
-    /// Lines from now on, the whole snapshot first; `None` while stopping.
-    pub(crate) async fn follow(&self) -> Option<mpsc::Receiver<Line>> {
+    /// Lines from now on, the whole snapshot first; `None` while stopping. `open`
+    /// goes when they end.
+    pub(crate) async fn follow(&self, open: DropGuard) -> Option<mpsc::Receiver<Line>> {
         let (lines, incoming) = mpsc::channel(LINES_MAX);
-        self.0.send(lines).await.ok()?;
+        self.0.send(Follower { lines, _open: open }).await.ok()?;
         Some(incoming)
     }
 }
@@ -72,15 +87,15 @@ struct Feed {
     table: Table,
     /// What the table was made from.
     view: Arc<View>,
-    followers: Vec<mpsc::Sender<Line>>,
+    followers: Vec<Follower>,
     /// Have nothing yet.
-    newcomers: Vec<mpsc::Sender<Line>>,
+    newcomers: Vec<Follower>,
     /// Until when newcomers wait for agents that are not back yet.
     hold: Option<Instant>,
 }
 
 impl Feed {
-    async fn run(mut self, facts: Facts, mut newcomers: mpsc::Receiver<mpsc::Sender<Line>>) {
+    async fn run(mut self, facts: Facts, mut newcomers: mpsc::Receiver<Follower>) {
         loop {
             let held = self.hold.filter(|_| !self.newcomers.is_empty());
             tokio::select! {
@@ -110,7 +125,7 @@ impl Feed {
     }
 
     fn tell(&mut self, line: &Line) {
-        self.followers.retain(|follower| follower.try_send(line.clone()).is_ok());
+        self.followers.retain(|follower| follower.tell(line));
     }
 
     fn welcome(&mut self) {
@@ -119,7 +134,7 @@ impl Feed {
         }
         let line = Line::Full(Arc::new(self.table.full(&self.view)));
         let newcomers = std::mem::take(&mut self.newcomers);
-        let served = newcomers.into_iter().filter(|it| it.try_send(line.clone()).is_ok());
+        let served = newcomers.into_iter().filter(|it| it.tell(&line));
         self.followers.extend(served);
     }
 

@@ -1,7 +1,7 @@
 //! Responses of a few kinds, and the codec of a request.
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{ACCEPT, ALLOW, AsHeaderName, CONTENT_TYPE};
+use axum::http::header::{ACCEPT, ALLOW, AsHeaderName, CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use karman_api::codec::Codec;
@@ -37,6 +37,14 @@ pub(super) fn not_allowed(allowed: &'static str) -> Response {
 /// The core has ended: the process is about to.
 pub(super) fn stopping() -> Response {
     text(StatusCode::SERVICE_UNAVAILABLE, "the master is stopping")
+}
+
+/// Another master leads, or none does yet.
+pub(super) fn not_leading() -> Response {
+    let message = "this master does not lead, and does not know which one does; try again";
+    let mut response = text(StatusCode::SERVICE_UNAVAILABLE, message);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(1));
+    response
 }
 
 fn header(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {

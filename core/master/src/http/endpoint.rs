@@ -10,7 +10,10 @@ pub(super) enum Endpoint {
     Scheduler,
     Operator,
     Discovery,
+    ExplainOffers,
+    ConstraintsDebug,
     Metrics,
+    Prometheus,
     Read(Read),
     Redirect,
     Form(Form),
@@ -29,7 +32,9 @@ const ENDPOINTS: &[(&str, Endpoint)] = &[
     ("api/v1/scheduler", Endpoint::Scheduler),
     ("api/v1", Endpoint::Operator),
     ("karman/v1/discovery", Endpoint::Discovery),
+    ("karman/v1/explain/offers", Endpoint::ExplainOffers),
     ("metrics/snapshot", Endpoint::Metrics),
+    ("metrics/prometheus", Endpoint::Prometheus),
     ("state-summary", Endpoint::Read(Read::StateSummary)),
     ("state", Endpoint::Read(Read::State)),
     ("slaves", Endpoint::Read(Read::Slaves)),
@@ -58,10 +63,25 @@ const ENDPOINTS: &[(&str, Endpoint)] = &[
     ("files/debug", Endpoint::Files(File::Debug)),
 ];
 
+/// Mesos names it after the process of its allocator, with a number that is
+/// encoded by some clients.
+const ALLOCATORS: [&str; 4] = [
+    "allocator",
+    "hierarchical-allocator",
+    "hierarchical-allocator(1)",
+    "hierarchical-allocator%281%29",
+];
+
 impl Endpoint {
     pub(super) fn of(path: &str) -> Option<Self> {
         let path = path.trim_start_matches('/');
         let path = path.strip_prefix("master/").unwrap_or(path);
+        if let Some((allocator, rest)) = path.split_once('/')
+            && ALLOCATORS.contains(&allocator)
+        {
+            let is_known = rest.trim_end_matches('/') == "offer_constraints_debug";
+            return is_known.then_some(Self::ConstraintsDebug);
+        }
         let is_at = |name: &str| {
             path.strip_prefix(name)
                 .is_some_and(|rest| rest.is_empty() || rest.starts_with('/') || rest == ".json")
@@ -84,9 +104,38 @@ impl Endpoint {
             | Self::LoggingToggle => Some(Realm::ReadWrite),
             // Found by whoever needs it to find out where to log in.
             Self::Read(Read::Health | Read::Version) | Self::Redirect => None,
-            Self::Discovery | Self::Metrics | Self::Read(_) | Self::Files(_) => {
-                Some(Realm::ReadOnly)
-            }
+            Self::Discovery
+            | Self::ExplainOffers
+            | Self::ConstraintsDebug
+            | Self::Metrics
+            | Self::Prometheus
+            | Self::Read(_)
+            | Self::Files(_) => Some(Realm::ReadOnly),
+        }
+    }
+
+    /// About this process, and so answered by masters that do not lead, too.
+    pub(super) const fn is_local(self) -> bool {
+        match self {
+            Self::Metrics
+            | Self::Prometheus
+            | Self::Read(Read::Health | Read::Version | Read::Flags)
+            | Self::LoggingToggle
+            | Self::Files(_) => true,
+            Self::Scheduler
+            | Self::Operator
+            | Self::Discovery
+            | Self::ExplainOffers
+            | Self::ConstraintsDebug
+            | Self::Read(_)
+            | Self::Redirect
+            | Self::Form(_)
+            | Self::Quota
+            | Self::Weights
+            | Self::Schedule
+            | Self::MaintenanceStatus
+            | Self::MachineDown
+            | Self::MachineUp => false,
         }
     }
 }
@@ -113,7 +162,16 @@ mod tests {
         assert_eq!(Endpoint::of("/state-summary"), Some(Endpoint::Read(Read::StateSummary)));
         assert_eq!(Endpoint::of("/files/read.json"), Some(Endpoint::Files(File::Read)));
         assert_eq!(Endpoint::of("/master/machine/down"), Some(Endpoint::MachineDown));
-        for path in ["/", "/stateful", "/mastery/state", "/api", "/files", "/machine"] {
+        for path in [
+            "/allocator/offer_constraints_debug",
+            "/hierarchical-allocator(1)/offer_constraints_debug",
+            "/hierarchical-allocator%281%29/offer_constraints_debug/",
+        ] {
+            assert_eq!(Endpoint::of(path), Some(Endpoint::ConstraintsDebug), "{path}");
+        }
+        for path in
+            ["/", "/stateful", "/mastery/state", "/api", "/files", "/machine", "/allocator/x"]
+        {
             assert_eq!(Endpoint::of(path), None, "{path}");
         }
     }

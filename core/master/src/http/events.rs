@@ -12,6 +12,7 @@ use karman_api::recordio;
 use karman_rt::Tasks;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio_util::sync::DropGuard;
 
 use super::Shared;
 use crate::core::Request;
@@ -19,11 +20,37 @@ use crate::ledger::{self, StreamId};
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// Events that are encoded at once: a group may be as long as the answer to a
+/// reconciliation of everything, and others wait for the thread.
+const ENCODED_MAX: usize = 256;
+
 struct Source {
     incoming: mpsc::Receiver<Vec<Event>>,
+    /// Of a group that is not encoded yet.
+    rest: std::vec::IntoIter<Event>,
     heartbeat: Interval,
     codec: Codec,
     _guard: Guard,
+    /// Lives as long as somebody can read.
+    _read: DropGuard,
+}
+
+impl Source {
+    async fn next(&mut self) -> Option<Bytes> {
+        if self.rest.len() == 0 {
+            let events = tokio::select! {
+                biased;
+                events = self.incoming.recv() => events?,
+                _ = self.heartbeat.tick() => vec![heartbeat_event()],
+            };
+            self.rest = events.into_iter();
+        }
+        let mut bytes = BytesMut::new();
+        for event in self.rest.by_ref().take(ENCODED_MAX) {
+            bytes.extend_from_slice(&recordio::encode(&self.codec.encode(&event)));
+        }
+        Some(bytes.freeze())
+    }
 }
 
 /// Tells the core that the framework is gone.
@@ -49,22 +76,16 @@ pub(super) fn stream(
     stream: StreamId,
     incoming: mpsc::Receiver<Vec<Event>>,
     codec: Codec,
+    read: DropGuard,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> + use<> {
     let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let guard = Guard { core: shared.core.clone(), tasks: shared.tasks.clone(), stream };
-    let source = Source { incoming, heartbeat, codec, _guard: guard };
+    let rest = Vec::new().into_iter();
+    let source = Source { incoming, rest, heartbeat, codec, _guard: guard, _read: read };
     futures::stream::unfold(source, |mut source| async move {
-        let events = tokio::select! {
-            biased;
-            events = source.incoming.recv() => events?,
-            _ = source.heartbeat.tick() => vec![heartbeat_event()],
-        };
-        let mut bytes = BytesMut::new();
-        for event in &events {
-            bytes.extend_from_slice(&recordio::encode(&source.codec.encode(event)));
-        }
-        Some((Ok(bytes.freeze()), source))
+        let bytes = source.next().await?;
+        Some((Ok(bytes), source))
     })
 }
 

@@ -8,9 +8,11 @@ mod answer;
 mod auth;
 mod bodies;
 mod change;
+mod cutoff;
 mod discovery;
 mod endpoint;
 mod events;
+mod explain;
 mod files;
 mod legacy;
 mod logging;
@@ -18,25 +20,30 @@ mod metrics;
 mod operator;
 mod query;
 mod render;
+mod renders;
 mod scheduler;
 pub(crate) mod state;
 mod subscribe;
 mod throttle;
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use axum::response::Response;
 use karman_rt::Tasks;
+use karman_rt::http::Connection;
 use karman_rt::log::Log;
 use tokio::sync::{mpsc, watch};
 
 use self::auth::Principal;
+pub(crate) use self::cutoff::UNREAD_MAX;
 use self::endpoint::Endpoint;
 use self::query::Query;
+pub(crate) use self::renders::Renders;
 pub(crate) use self::subscribe::Hub;
 pub(crate) use self::throttle::Throttle;
 use crate::access::Access;
@@ -50,7 +57,8 @@ pub(crate) struct Shared {
     pub(crate) core: mpsc::Sender<Request>,
     pub(crate) snapshot: watch::Receiver<Arc<View>>,
     pub(crate) hub: Hub,
-    pub(crate) followers: Followers,
+    /// Once this master leads.
+    pub(crate) followers: Arc<OnceLock<Followers>>,
     pub(crate) timings: Timings,
     pub(crate) throttle: Throttle,
     pub(crate) access: Arc<Access>,
@@ -59,6 +67,9 @@ pub(crate) struct Shared {
     pub(crate) cluster_name: String,
     pub(crate) version: &'static str,
     pub(crate) answers: Arc<state::Answers>,
+    pub(crate) renders: Renders,
+    /// Whether this master leads; others answer only for themselves.
+    pub(crate) leading: Arc<AtomicBool>,
 }
 
 impl Shared {
@@ -75,6 +86,7 @@ struct Asked {
     query: Query,
     body: Bytes,
     principal: Principal,
+    connection: Connection,
 }
 
 impl Asked {
@@ -89,6 +101,7 @@ pub(crate) fn router(shared: Shared) -> Router {
 
 async fn dispatch(
     State(shared): State<Shared>,
+    Extension(connection): Extension<Connection>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -105,8 +118,12 @@ async fn dispatch(
     let path = uri.path().to_owned();
     let asked = async {
         let principal = auth::check(&shared.access, endpoint.realm(), &headers)?;
+        if !endpoint.is_local() && !shared.leading.load(Ordering::Acquire) {
+            return Err(Box::new(answer::not_leading()));
+        }
         let body = bodies::unpacked(&headers, body).await?;
-        Ok::<_, Box<Response>>(Asked { method, path, headers, query, body, principal })
+        let asked = Asked { method, path, headers, query, body, principal, connection };
+        Ok::<_, Box<Response>>(asked)
     };
     match asked.await {
         // Calls are large; their handlers stay off the stacks of all others.
@@ -133,15 +150,23 @@ async fn route(shared: &Shared, endpoint: Endpoint, asked: &Asked) -> Response {
         | Endpoint::MachineUp => answer::not_allowed("POST"),
         Endpoint::LoggingToggle => logging::toggle(shared, asked),
         Endpoint::Redirect => legacy::redirect(shared),
-        Endpoint::Discovery if asked.is_read() => discovery::follow(shared).await,
+        Endpoint::Discovery if asked.is_read() => discovery::follow(shared, asked).await,
+        Endpoint::ExplainOffers if asked.is_read() => explain::offers(shared, &asked.query).await,
+        Endpoint::ConstraintsDebug if asked.is_read() => {
+            explain::constraints(shared, &asked.query).await
+        }
         Endpoint::Metrics if asked.is_read() => legacy::metrics(shared, &asked.query).await,
+        Endpoint::Prometheus if asked.is_read() => legacy::prometheus(shared).await,
         Endpoint::Read(read) if asked.is_read() => legacy::read(shared, read, &asked.query).await,
         Endpoint::MaintenanceStatus if asked.is_read() => {
             legacy::maintenance::status(shared, &asked.query)
         }
         Endpoint::Files(file) if asked.is_read() => files::handle(shared, file, &asked.query),
         Endpoint::Discovery
+        | Endpoint::ExplainOffers
+        | Endpoint::ConstraintsDebug
         | Endpoint::Metrics
+        | Endpoint::Prometheus
         | Endpoint::Read(_)
         | Endpoint::MaintenanceStatus
         | Endpoint::Files(_) => answer::not_allowed("GET"),

@@ -9,9 +9,10 @@ use karman_api::mesos::v1;
 use karman_api::mesos::v1::scheduler::{Call, call::Type};
 use karman_model::id::FrameworkId;
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 
 use super::auth::Principal;
-use super::{Asked, Shared, answer, events};
+use super::{Asked, Shared, answer, cutoff, events};
 use crate::core::{EVENTS_QUEUE_MAX, Request};
 use crate::ledger::{CallGate, StreamId};
 use crate::validate;
@@ -40,7 +41,7 @@ pub(super) async fn handle(shared: &Shared, asked: &Asked) -> Response {
         return *response;
     }
     match kind {
-        Type::Subscribe => subscribe(shared, codec, &asked.principal, call).await,
+        Type::Subscribe => subscribe(shared, codec, asked, call).await,
         Type::UpdateFramework => update(shared, asked, call).await,
         Type::Unknown
         | Type::ReconcileOperations
@@ -96,19 +97,22 @@ fn authenticated(info: &mut v1::FrameworkInfo, principal: &Principal) -> Result<
     Err(Box::new(answer::text(StatusCode::BAD_REQUEST, message)))
 }
 
-async fn subscribe(shared: &Shared, codec: Codec, principal: &Principal, call: Call) -> Response {
+async fn subscribe(shared: &Shared, codec: Codec, asked: &Asked, call: Call) -> Response {
     let Some(mut subscribe) = call.subscribe else {
         return answer::empty(StatusCode::BAD_REQUEST);
     };
-    if let Err(response) = authenticated(&mut subscribe.framework_info, principal) {
+    if let Err(response) = authenticated(&mut subscribe.framework_info, &asked.principal) {
         return *response;
     }
     let id = uuid::Uuid::new_v4().to_string();
     let stream = StreamId::from(id.as_str());
     let (events, incoming) = mpsc::channel(EVENTS_QUEUE_MAX);
+    let ended = CancellationToken::new();
+    let read = cutoff::watch(shared, asked.connection.clone(), ended.clone());
     let request = Request::Subscribe {
         stream: StreamId::clone(&stream),
         events,
+        open: ended.drop_guard(),
         info: Box::new(subscribe.framework_info),
         suppressed: subscribe.suppressed_roles,
         constraints: subscribe.offer_constraints.map(Box::new),
@@ -116,7 +120,7 @@ async fn subscribe(shared: &Shared, codec: Codec, principal: &Principal, call: C
     if shared.core.send(request).await.is_err() {
         return answer::stopping();
     }
-    let body = Body::from_stream(events::stream(shared, stream, incoming, codec));
+    let body = Body::from_stream(events::stream(shared, stream, incoming, codec, read));
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(codec.media_type()));

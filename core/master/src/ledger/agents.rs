@@ -79,7 +79,7 @@ impl Ledger {
             self.recovered_one();
         }
         let Some(agent) = self.agent_mut(id) else { return };
-        agent.presence = Presence::Unreachable { since: now };
+        let was = std::mem::replace(&mut agent.presence, Presence::Unreachable { since: now });
         let session = agent.session.take();
         agent.deadline = None;
         agent.pings_missed = 0;
@@ -95,6 +95,9 @@ impl Ledger {
         }
         self.allocator.remove_agent(id);
         self.counters.agents_unreachable += 1;
+        if was == Presence::Recovered {
+            self.note_metric("recovery_slave_removals");
+        }
         self.touched.agents.insert(id.clone());
         self.effect(Effect::Save(Key::Agent(id.clone())));
         self.tell_failure(id);

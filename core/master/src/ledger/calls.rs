@@ -170,7 +170,12 @@ impl Ledger {
             executor_id: Some(executor_id),
             data,
         };
-        self.tell(&(&agent_id).into(), Body::Message(message));
+        let heard = self.tell(&(&agent_id).into(), Body::Message(message));
+        self.note_metric(if heard {
+            "valid_framework_to_executor_messages"
+        } else {
+            "invalid_framework_to_executor_messages"
+        });
     }
 
     fn acknowledge(&mut self, framework: &FrameworkId, acknowledge: &call::Acknowledge) {
@@ -181,10 +186,13 @@ impl Ledger {
             task_id: Some(task_id.clone()),
             uuid: uuid.clone(),
         };
+        self.note_metric("messages_status_update_acknowledgement");
         if !self.tell(&agent, Body::Acknowledge(message)) {
             // The agent will send the update again when it is back.
+            self.note_metric("invalid_status_update_acknowledgements");
             return;
         }
+        self.note_metric("valid_status_update_acknowledgements");
         let id = TaskId::from(task_id);
         let Some(owner) = self.framework_mut(framework) else { return };
         if owner.tasks.get(&id).is_none_or(|task| task.told_uuid() != Some(&**uuid)) {

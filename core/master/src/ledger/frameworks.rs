@@ -13,10 +13,7 @@ use karman_model::id::{AgentId, FrameworkId, TaskId};
 use karman_model::time::Timestamp;
 
 use super::framework::roles_of;
-use super::{
-    COMPLETED_FRAMEWORKS_MAX, Effect, Framework, Key, Ledger, Link, REMOVED_IDS_MAX, StreamId,
-    Timer, status,
-};
+use super::{Effect, Framework, Key, Ledger, Link, REMOVED_IDS_MAX, StreamId, Timer, status};
 use crate::validate;
 
 /// How often a framework hears from the master when nothing happens.
@@ -33,6 +30,11 @@ impl Ledger {
     ) {
         info.id = info.id.filter(|id| !id.value.is_empty());
         let id = info.id.as_ref().map(FrameworkId::from);
+        self.note_metric(if id.is_some() {
+            "messages_reregister_framework"
+        } else {
+            "messages_register_framework"
+        });
         let old = id.as_ref().and_then(|id| self.frameworks.get(id));
         let problem = match &id {
             Some(id) if self.removed_ids.contains(id) => {
@@ -246,10 +248,10 @@ impl Ledger {
             let ended = Arc::make_mut(&mut framework);
             ended.unregistered = Some(now);
             ended.link = Link::Disconnected { deadline: now };
-            if self.completed.len() >= COMPLETED_FRAMEWORKS_MAX {
+            self.completed.push_back(framework);
+            while self.completed.len() > self.registry.settings.completed_frameworks_max {
                 self.completed.pop_front();
             }
-            self.completed.push_back(framework);
         }
         self.touched.frameworks.insert(id.clone());
         self.remember_removed(id.clone());

@@ -66,6 +66,7 @@ impl Ledger {
         self.lose_operations(id, OperationState::OperationGoneByOperator);
         self.allocator.remove_agent(id);
         self.agents.remove(id);
+        self.note_metric("slave_removals/by_operator");
         self.forget_twin(&agent);
         Arc::make_mut(&mut self.registry.gone).insert(id.clone(), now);
         self.touched.agents.insert(id.clone());

@@ -64,13 +64,11 @@ pub use quota::{Amounts, Quota};
 pub use recover::{Contents, StoredAgent, StoredFramework, StoredMaintenance, Unrestorable};
 pub use registration::Registration;
 pub use registry::Registry;
-pub use settings::{CallRate, Rate, RateError, RateLimits, Settings};
+pub use settings::{CallRate, MinimumError, Rate, RateError, RateLimits, Settings};
 pub use task::{Task, is_terminal};
 pub use tasks::{Completed, States, Tasks};
 use timers::Timer;
 
-/// The removed frameworks that are remembered with their tasks.
-pub const COMPLETED_FRAMEWORKS_MAX: usize = 50;
 /// The ids of removed frameworks that may not come back.
 pub const REMOVED_IDS_MAX: usize = 10_000;
 
@@ -242,6 +240,11 @@ impl Ledger {
         [self.timers.next(), self.allocator.next_deadline()].into_iter().flatten().min()
     }
 
+    /// For questions; only the ledger changes it.
+    pub const fn allocator(&self) -> &Allocator {
+        &self.allocator
+    }
+
     pub fn view(&self) -> View {
         View {
             identity: Arc::clone(&self.identity),
@@ -262,6 +265,11 @@ impl Ledger {
     /// The same as [`View::awaits_agents`].
     pub const fn awaits_agents(&self) -> bool {
         self.recovering > 0
+    }
+
+    /// Counts one for the metric of that name.
+    fn note_metric(&mut self, name: &'static str) {
+        *self.counters.noted.entry(name).or_default() += 1;
     }
 
     fn effect(&mut self, effect: Effect) {

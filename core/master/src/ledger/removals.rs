@@ -22,10 +22,12 @@ impl Ledger {
     /// Gives the agent up, as soon as the rate allows.
     pub(super) fn give_up(&mut self, now: Timestamp, id: &AgentId) {
         let Some(_limited) = self.registry.settings.agent_removal_rate else {
+            self.note_metric("slave_unreachable_scheduled");
             return self.lose_agent(now, id);
         };
         if self.removals.queued.insert(id.clone()) {
             self.removals.queue.push_back(id.clone());
+            self.note_metric("slave_unreachable_scheduled");
         }
         self.removals_due(now);
     }
@@ -38,6 +40,8 @@ impl Ledger {
             if self.is_missed(now, &id) {
                 self.removals.next = now + rate.interval();
                 self.lose_agent(now, &id);
+            } else {
+                self.note_metric("slave_unreachable_canceled");
             }
         }
         if !self.removals.queue.is_empty() {

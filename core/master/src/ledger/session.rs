@@ -203,6 +203,7 @@ impl Ledger {
         update: session::StatusUpdate,
     ) {
         let session::StatusUpdate { framework_id, status, latest } = update;
+        self.note_metric("messages_status_update");
         let Some(agent) = self.sessions.get(&session).cloned() else { return };
         let (Some(framework), Some(mut status)) =
             (framework_id.as_ref().map(FrameworkId::from), status)
@@ -212,6 +213,7 @@ impl Ledger {
         let Some(capabilities) =
             self.frameworks.get(&framework).map(|framework| framework.capabilities)
         else {
+            self.note_metric("invalid_status_updates");
             let message = session::ShutdownFramework { framework_id };
             self.tell(&agent, Body::ShutdownFramework(message));
             return;
@@ -231,6 +233,7 @@ impl Ledger {
             self.tell(&agent, Body::Acknowledge(message));
             return;
         }
+        self.note_metric("valid_status_updates");
         let latest = latest.as_ref().map_or_else(|| status.state(), v1::TaskStatus::state);
         self.note(&framework, &task, &mut status, latest);
         self.send_status(&framework, status);
@@ -263,6 +266,7 @@ impl Ledger {
         });
         let Some(ended) = ended else { return };
         if !ended && is_terminal(latest) {
+            self.count_cause(status);
             self.end_task(framework, id, latest);
         }
         self.touch_task(framework, id);

@@ -32,6 +32,8 @@ pub struct Settings {
     pub min_allocatable: Vec<BTreeMap<String, Quantity>>,
     /// The finished tasks of a framework that are remembered.
     pub completed_tasks_max: usize,
+    /// The removed frameworks that are remembered with their tasks.
+    pub completed_frameworks_max: usize,
     /// Calls of frameworks, by principal.
     pub rate_limits: RateLimits,
 }
@@ -51,12 +53,33 @@ impl Default for Settings {
                 least("mem", Quantity::from_units(32)),
             ],
             completed_tasks_max: 1000,
+            completed_frameworks_max: 50,
             rate_limits: RateLimits::default(),
         }
     }
 }
 
+/// Why a text does not say what is worth an offer.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("'{0}' is not written like cpus:0.01|mem:32, with ';' between what must all be there")]
+pub struct MinimumError(String);
+
 impl Settings {
+    /// The same with another `min_allocatable`, as `cpus:0.01|mem:32`: any of the
+    /// alternatives between the bars, all that semicolons join.
+    pub fn with_min_allocatable(self, text: &str) -> Result<Self, MinimumError> {
+        let amount = |part: &str| {
+            let (name, amount) = part.split_once(':')?;
+            let amount = Quantity::from_f64(amount.trim().parse().ok()?).ok();
+            let amount = amount.filter(|it| *it > Quantity::ZERO)?;
+            (!name.trim().is_empty()).then(|| (name.trim().to_owned(), amount))
+        };
+        let alternative = |text: &str| text.split(';').map(amount).collect();
+        let all: Option<Vec<_>> = text.split('|').map(alternative).collect();
+        let min_allocatable = all.ok_or_else(|| MinimumError(text.to_owned()))?;
+        Ok(Self { min_allocatable, ..self })
+    }
+
     /// An allocator that knows the master's region and what is worth an offer.
     pub(super) fn allocator(&self) -> Allocator {
         let mut allocator = Allocator::default();
@@ -164,6 +187,17 @@ mod tests {
             ["", "1", "0/1mins", "-1/1mins", "1/mins", "1/5", "1/-5secs", "1/0secs", "x/1mins"]
         {
             assert_eq!(text.parse::<Rate>(), Err(RateError(text.to_owned())));
+        }
+    }
+
+    #[test]
+    fn what_is_worth_an_offer_is_read() {
+        let read = |text: &str| Settings::default().with_min_allocatable(text);
+        assert_eq!(read("cpus:0.01|mem:32"), Ok(Settings::default()));
+        let several = read("cpus:0.5; mem:32 ;ports:1|gpus:1").unwrap().min_allocatable;
+        assert_eq!(several.iter().map(BTreeMap::len).collect::<Vec<_>>(), [3, 1]);
+        for text in ["", "cpus", "cpus:x", "cpus:-1", ":1", "cpus:1|", "cpus:1;;mem:1"] {
+            assert_eq!(read(text), Err(MinimumError(text.to_owned())));
         }
     }
 

@@ -8,7 +8,7 @@ use karman_api::mesos::v1::task_status::{Reason, Source};
 use karman_model::id::{AgentId, FrameworkId, TaskId};
 use karman_model::time::Timestamp;
 
-use super::{Capabilities, Ledger};
+use super::{Capabilities, Ledger, is_terminal};
 
 /// What the master says about a task.
 #[derive(Clone, Debug)]
@@ -64,8 +64,19 @@ pub(super) fn error(message: impl Into<String>) -> scheduler::Event {
 }
 
 impl Ledger {
+    /// Why a task is over, for metrics.
+    pub(super) fn count_cause(&mut self, status: &v1::TaskStatus) {
+        if is_terminal(status.state()) {
+            let cause = (status.state, status.source().into(), status.reason().into());
+            *self.counters.causes.entry(cause).or_default() += 1;
+        }
+    }
+
     pub(super) fn send_status(&mut self, framework: &FrameworkId, status: v1::TaskStatus) {
         self.counters.status_updates += 1;
+        if status.source() == Source::Master && status.reason() != Reason::Reconciliation {
+            self.count_cause(&status);
+        }
         self.send(framework, update(status));
     }
 }

@@ -145,7 +145,8 @@ async fn metrics_have_the_documented_names() {
     let _agent = Agent::register(&master, None, vec![]).await;
     let metrics =
         master.eventually("/metrics/snapshot", |it| it["master/slaves_active"] == json!(1.0)).await;
-    for name in [
+    let documented = include_str!("metrics.txt").lines();
+    for name in documented.chain([
         "master/cpus_percent",
         "master/mem_revocable_total",
         "master/elected",
@@ -162,9 +163,12 @@ async fn metrics_have_the_documented_names() {
         "system/cpus_total",
         "system/load_1min",
         "system/mem_total_bytes",
-    ] {
+    ]) {
         assert!(metrics[name].is_number(), "{name} is missing");
     }
+    let prometheus = client().get(format!("{}/metrics/prometheus", master.url));
+    let text = prometheus.send().await.unwrap().text().await.unwrap();
+    assert!(text.contains("\nkarman_master_elected 1\n"), "{text}");
     let (status, answer) = master.ask(json!({"type": "GET_METRICS", "get_metrics": {}})).await;
     assert_eq!(status, 200);
     assert!(answer["get_metrics"]["metrics"].as_array().unwrap().len() >= 80);

@@ -13,6 +13,7 @@ use karman_api::session::{
     AgentMessage, AgentTask, Register, StatusUpdate, agent_message, master_message::Body,
 };
 use karman_rt::Tasks;
+use karman_store::Store;
 use karman_store::embedded::Embedded;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -38,6 +39,17 @@ impl Master {
     }
 
     pub(super) async fn with(store: &Arc<Embedded>, settings: Settings, access: Access) -> Self {
+        let (master, start) = Self::prepare(Arc::clone(store) as _, settings, access).await;
+        start.await;
+        master
+    }
+
+    /// A master, and its start: it leads when that is through.
+    pub(super) async fn prepare(
+        store: Arc<dyn Store>,
+        settings: Settings,
+        access: Access,
+    ) -> (Self, impl Future<Output = ()> + Send + 'static) {
         let any = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let (http, session) = (any().await.unwrap(), any().await.unwrap());
         let url = format!("http://{}", http.local_addr().unwrap());
@@ -49,13 +61,13 @@ impl Master {
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
             http,
             session,
-            store: Arc::clone(store) as _,
+            store,
             version: "1.2.3",
             access,
             settings,
         };
-        start(config, &tasks).await.unwrap();
-        Self { url, session: session_url, tasks }
+        let master = Self { url, session: session_url, tasks: tasks.clone() };
+        (master, async move { start(config, &tasks).await.unwrap() })
     }
 
     pub(super) async fn stop(self) {

@@ -250,6 +250,14 @@ async fn old_endpoints_check_methods_and_values() {
         (Method::DELETE, "/quota", "", 400),
         (Method::DELETE, "/quota/nobody", "", 400),
         (Method::PUT, "/weights", "{\"a\": 1}", 400),
+        (Method::PUT, "/weights", "[[2, \"a\"]]", 400),
+        (Method::POST, "/machine/down", "[[\"h\"]]", 400),
+        (Method::POST, "/reserve", "slaveId=a&resources=[[]]", 400),
+        (Method::POST, "/karman/v1/explain/offers", "", 405),
+        (Method::POST, "/allocator/offer_constraints_debug", "", 405),
+        (Method::POST, "/karman/v1/discovery", "", 405),
+        (Method::GET, "/metrics/prometheus", "", 200),
+        (Method::GET, "/allocator", "", 404),
         (Method::PUT, "/weights", "[{\"role\": \"a\", \"weight\": -1}]", 400),
         (Method::POST, "/maintenance/schedule", "[]", 400),
         (Method::POST, "/machine/down", "5", 400),
@@ -273,6 +281,19 @@ async fn old_endpoints_check_methods_and_values() {
     ] {
         let request = client().request(method.clone(), at(path)).body(body);
         check(&format!("{method} {path} {body}"), send(request).await, wanted, "");
+    }
+    for (call, says) in [
+        (json!([]), "an object (Call"),
+        (
+            json!({"type": "TEARDOWN", "teardown": ["x"]}),
+            "an object (Teardown with 'framework_id')",
+        ),
+        (
+            json!({"type": "UPDATE_QUOTA", "update_quota": {"quota_configs": [["role"]]}}),
+            "an object (QuotaConfig",
+        ),
+    ] {
+        check(says, send(client().post(at("/api/v1")).json(&call)).await, 400, says);
     }
     let padded = send(client().get(at("/version?jsonp=a.b"))).await;
     check("jsonp", padded, 200, "a.b({");

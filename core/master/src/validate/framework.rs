@@ -84,7 +84,10 @@ pub fn check(
         return Err(Error::Large);
     }
     match old {
-        Some(old) if old.principal != info.principal => Err(Error::Changed("principal")),
+        // One that had none may get one: masters begin to ask for credentials.
+        Some(old) if old.principal.is_some() && old.principal != info.principal => {
+            Err(Error::Changed("principal"))
+        }
         Some(_) | None => Ok(()),
     }
 }

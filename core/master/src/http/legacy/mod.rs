@@ -8,6 +8,7 @@ pub(super) mod weights;
 
 use std::sync::Arc;
 
+use axum::body::Bytes;
 use axum::http::header::LOCATION;
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::Response;
@@ -32,47 +33,40 @@ pub(super) enum Read {
 
 pub(super) async fn read(shared: &Shared, read: Read, query: &Query) -> Response {
     let view = shared.view();
-    let (cluster, version) = (shared.cluster_name.clone(), shared.version);
-    let wanted = query.clone();
-    let rendered = match read {
-        Read::State => return whole_state(shared, query.get("jsonp")).await,
-        Read::Health => return answer::empty(StatusCode::OK),
-        Read::Version => Ok(render::master::version(version)),
-        Read::Flags => Ok(json!({ "flags": render::master::flags(&view, &cluster) })),
-        Read::StateSummary => {
-            let summary = move || render::summary::summary(&view, &cluster);
-            let Ok(json) = tokio::task::spawn_blocking(summary).await else {
-                return answer::text(
-                    StatusCode::INTERNAL_SERVER_ERROR,
-                    "the answer cannot be made",
-                );
-            };
-            return script_or_json(json, query.get("jsonp"));
+    match read {
+        Read::State => whole_state(shared, query.get("jsonp")).await,
+        Read::Health => answer::empty(StatusCode::OK),
+        Read::Version => padded(&render::master::version(shared.version), query),
+        Read::Flags => {
+            padded(&json!({ "flags": render::master::flags(&view, &shared.cluster_name) }), query)
         }
-        Read::Slaves | Read::Frameworks | Read::Tasks | Read::Roles => {
-            // Large ones take long enough to hold up other requests.
-            let render = move || render_view(read, &view, &wanted);
-            tokio::task::spawn_blocking(render)
-                .await
-                .unwrap_or_else(|_panicked| Err("the answer cannot be made".to_owned()))
+        Read::StateSummary | Read::Slaves | Read::Frameworks | Read::Tasks | Read::Roles => {
+            let (cluster, wanted) = (shared.cluster_name.clone(), query.clone());
+            let written = shared.renders.write(move || render_view(read, &view, &cluster, &wanted));
+            match written.await {
+                Ok(Ok(json)) => script_or_json(json, query.get("jsonp")),
+                Ok(Err(problem)) => answer::text(StatusCode::BAD_REQUEST, problem),
+                Err(busy) => *busy,
+            }
         }
-    };
-    match rendered {
-        Ok(value) => padded(&value, query),
-        Err(problem) => answer::text(StatusCode::BAD_REQUEST, problem),
     }
 }
 
-fn render_view(read: Read, view: &Arc<View>, query: &Query) -> Result<Value, String> {
-    Ok(match read {
+fn render_view(
+    read: Read,
+    view: &Arc<View>,
+    cluster: &str,
+    query: &Query,
+) -> Result<Bytes, String> {
+    let value = match read {
+        Read::StateSummary => return Ok(render::summary::summary(view, cluster).into()),
         Read::Slaves => render::agents::slaves(view, query.get("slave_id")),
         Read::Frameworks => render::frameworks::frameworks(view, query.get("framework_id")),
         Read::Tasks => render::tasks::page(view, &render::tasks::Wanted::from_query(query)?),
         Read::Roles => render::roles::roles(view),
-        Read::State | Read::StateSummary | Read::Version | Read::Health | Read::Flags => {
-            Value::Null
-        }
-    })
+        Read::State | Read::Version | Read::Health | Read::Flags => Value::Null,
+    };
+    Ok(value.to_string().into())
 }
 
 /// In chunks as they are written, or whole for a script.
@@ -83,16 +77,16 @@ async fn whole_state(shared: &Shared, callback: Option<&str>) -> Response {
     let Some(json) = super::state::whole(shared).await else {
         return answer::text(StatusCode::SERVICE_UNAVAILABLE, "the answer cannot be made");
     };
-    script_or_json(json, Some(name))
+    script_or_json(json.into(), Some(name))
 }
 
-fn script_or_json(json: Vec<u8>, callback: Option<&str>) -> Response {
+pub(super) fn script_or_json(json: Bytes, callback: Option<&str>) -> Response {
     match callback.filter(|name| is_callback(name)) {
         Some(name) => {
             let script = [format!("{name}(").as_bytes(), &json, b");"].concat();
             answer::body(StatusCode::OK, "text/javascript", script.into())
         }
-        None => answer::body(StatusCode::OK, "application/json", json.into()),
+        None => answer::body(StatusCode::OK, "application/json", json),
     }
 }
 
@@ -118,6 +112,12 @@ pub(super) async fn metrics(shared: &Shared, query: &Query) -> Response {
     }
     let value = metrics::snapshot(shared).await.into_iter().map(|(name, n)| (name, json!(n)));
     padded(&Value::Object(value.collect()), query)
+}
+
+/// The same numbers for Prometheus.
+pub(super) async fn prometheus(shared: &Shared) -> Response {
+    let text = metrics::prometheus(&metrics::snapshot(shared).await);
+    answer::body(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", text.into())
 }
 
 /// To the leading master, which is this one.

@@ -6,13 +6,19 @@ mod roles;
 mod timing;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::atomic::Ordering;
 
+use karman_allocator::Role;
 use karman_api::mesos::v1::TaskState;
+use karman_api::mesos::v1::task_status::{Reason, Source};
 use karman_model::quantity::Quantity;
 use karman_model::resource::Resources;
 use karman_rt::time::now_ms;
+use tokio::sync::oneshot;
 
 use super::Shared;
+use crate::core::{Question, Request};
 use crate::ledger::{Agent, Presence, View};
 
 /// By name.
@@ -37,9 +43,35 @@ const ENDED: [(&str, TaskState); 8] = [
     ("gone_by_operator", TaskState::TaskGoneByOperator),
 ];
 
+/// What the ledger counts by the name of the metric.
+const NOTED: [&str; 14] = [
+    "messages_status_update",
+    "valid_status_updates",
+    "invalid_status_updates",
+    "messages_status_update_acknowledgement",
+    "valid_status_update_acknowledgements",
+    "invalid_status_update_acknowledgements",
+    "messages_exited_executor",
+    "messages_executor_to_framework",
+    "valid_executor_to_framework_messages",
+    "invalid_executor_to_framework_messages",
+    "valid_framework_to_executor_messages",
+    "invalid_framework_to_executor_messages",
+    "messages_register_framework",
+    "messages_reregister_framework",
+];
+
+/// Messages of Mesos' own wire between its processes, which there are none of
+/// here; their names are documented, and dashboards ask for them.
+const ABSENT: [&str; 4] = [
+    "messages_authenticate",
+    "messages_deactivate_framework",
+    "messages_unregister_slave",
+    "messages_update_slave",
+];
+
 /// The calls of frameworks and the names that their counters have.
-const CALLS: [(&str, &str); 16] = [
-    ("SUBSCRIBE", "register_framework"),
+const CALLS: [(&str, &str); 14] = [
     ("TEARDOWN", "unregister_framework"),
     ("ACCEPT", "launch_tasks"),
     ("DECLINE", "decline_offers"),
@@ -49,7 +81,6 @@ const CALLS: [(&str, &str); 16] = [
     ("SUPPRESS", "suppress_offers"),
     ("KILL", "kill_task"),
     ("SHUTDOWN", "shutdown_executor"),
-    ("ACKNOWLEDGE", "status_update_acknowledgement"),
     ("ACKNOWLEDGE_OPERATION_STATUS", "operation_status_update_acknowledgement"),
     ("RECONCILE", "reconcile_tasks"),
     ("RECONCILE_OPERATIONS", "reconcile_operations"),
@@ -59,25 +90,53 @@ const CALLS: [(&str, &str); 16] = [
 
 pub(super) async fn snapshot(shared: &Shared) -> Metrics {
     let shared = shared.clone();
+    let leads = shared.leading.load(Ordering::Acquire);
+    let filters = if leads { filters(&shared).await } else { BTreeMap::new() };
     // With many tasks and roles it takes a while.
-    tokio::task::spawn_blocking(move || numbers(&shared)).await.unwrap_or_default()
+    let numbers = tokio::task::spawn_blocking(move || numbers(&shared, leads, filters));
+    numbers.await.unwrap_or_default()
 }
 
-fn numbers(shared: &Shared) -> Metrics {
+async fn filters(shared: &Shared) -> BTreeMap<Role, usize> {
+    let (reply, answered) = oneshot::channel();
+    let question = Request::Question(Question::Filters { reply });
+    if shared.core.send(question).await.is_err() {
+        return BTreeMap::new();
+    }
+    answered.await.unwrap_or_default()
+}
+
+/// The numbers in the text format of Prometheus, but for those of single
+/// frameworks and roles: there are too many, and they come and go.
+pub(super) fn prometheus(metrics: &Metrics) -> String {
+    let mut text = String::new();
+    let is_plain =
+        |name: &str| !name.starts_with("master/frameworks/") && !name.contains("/roles/");
+    for (name, value) in metrics.iter().filter(|(name, _)| is_plain(name)) {
+        let name: String =
+            name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
+        let _infallible = writeln!(text, "# TYPE karman_{name} untyped\nkarman_{name} {value}");
+    }
+    text
+}
+
+fn numbers(shared: &Shared, leads: bool, filters: BTreeMap<Role, usize>) -> Metrics {
     let view = shared.view();
     let mut all = Metrics::new();
     let started = view.identity.started.as_secs_f64();
-    all.insert("master/elected".to_owned(), 1.0);
+    all.insert("master/elected".to_owned(), f64::from(u8::from(leads)));
     #[expect(clippy::cast_precision_loss, reason = "milliseconds stay exact in a double")]
     let now = now_ms() as f64 / 1000.0;
     all.insert("master/uptime_secs".to_owned(), (now - started).max(0.0));
     all.insert("master/operator_event_stream_subscribers".to_owned(), count(shared.hub.count()));
-    all.insert("registrar/queued_operations".to_owned(), 0.0);
-    // Requests that wait for the core.
+    all.insert("registrar/queued_operations".to_owned(), count(shared.timings.queued()));
+    // Calls and messages that wait for the core, and reads for their turn. There
+    // is no third queue.
     let waiting = count(shared.core.max_capacity() - shared.core.capacity());
     all.insert("master/event_queue_messages".to_owned(), waiting);
     all.insert("master/event_queue_dispatches".to_owned(), 0.0);
-    all.insert("master/event_queue_http_requests".to_owned(), 0.0);
+    let reads = count(shared.renders.answers.waiting());
+    all.insert("master/event_queue_http_requests".to_owned(), reads);
     resources(&view, &mut all);
     agents(&view, &mut all);
     frameworks::all(&view, &mut all);
@@ -87,6 +146,10 @@ fn numbers(shared: &Shared) -> Metrics {
     timing::all(&shared.timings, &mut all);
     machine::all(&mut all);
     all.insert("allocator/mesos/offer_filters/active".to_owned(), count(view.filters));
+    for (role, declined) in filters {
+        let name = format!("allocator/mesos/offer_filters/roles/{role}/active");
+        all.insert(name, count(declined));
+    }
     all
 }
 
@@ -137,25 +200,31 @@ fn agents(view: &View, all: &mut Metrics) {
     let mut put = |name: &str, value: f64| all.insert(format!("master/{name}"), value);
     let is_away = |agent: &Agent| matches!(agent.presence, Presence::Disconnected);
     put("slaves_connected", with(Agent::is_registered));
-    put("slaves_active", with(Agent::is_registered));
-    put("slaves_inactive", with(is_away));
+    put("slaves_active", with(Agent::is_active));
+    put(
+        "slaves_inactive",
+        with(|agent| agent.is_registered() && !agent.is_active()) + with(is_away),
+    );
     put("slaves_disconnected", with(is_away));
     put("slaves_unreachable", with(|agent| matches!(agent.presence, Presence::Unreachable { .. })));
     let counters = &view.counters;
     put("slave_registrations", total(counters.agent_registrations));
     put("slave_reregistrations", total(counters.agent_reregistrations));
     let unreachable = total(counters.agents_unreachable);
-    put("slave_removals", unreachable);
+    let noted = |name: &str| total(counters.noted.get(name).copied().unwrap_or_default());
+    let by_operator = noted("slave_removals/by_operator");
+    put("slave_removals", unreachable + by_operator);
     put("slave_removals/reason_unhealthy", unreachable);
+    // Agents neither take the place of each other nor sign off: those that end
+    // for good are marked as gone by an operator.
     put("slave_removals/reason_registered", 0.0);
-    put("slave_removals/reason_unregistered", 0.0);
-    put("slave_unreachable_completed", unreachable);
-    put("slave_unreachable_scheduled", unreachable);
-    put("slave_unreachable_canceled", 0.0);
-    put("slave_shutdowns_scheduled", 0.0);
-    put("slave_shutdowns_canceled", 0.0);
-    put("slave_shutdowns_completed", 0.0);
-    put("recovery_slave_removals", 0.0);
+    put("slave_removals/reason_unregistered", by_operator);
+    for kind in ["unreachable", "shutdowns"] {
+        put(&format!("slave_{kind}_completed"), unreachable);
+        put(&format!("slave_{kind}_scheduled"), noted("slave_unreachable_scheduled"));
+        put(&format!("slave_{kind}_canceled"), noted("slave_unreachable_canceled"));
+    }
+    put("recovery_slave_removals", noted("recovery_slave_removals"));
 }
 
 fn tasks(view: &View, all: &mut Metrics) {
@@ -167,9 +236,37 @@ fn tasks(view: &View, all: &mut Metrics) {
         let ended = view.counters.tasks.get(state.as_str_name()).copied().unwrap_or_default();
         all.insert(format!("master/tasks_{name}"), total(ended));
     }
+    causes(view, all);
     let unreachable: usize =
         view.frameworks.values().map(|framework| framework.unreachable.len()).sum();
     all.insert("master/tasks_unreachable".to_owned(), count(unreachable));
+}
+
+/// Messages that led to nothing.
+fn dropped(view: &View) -> f64 {
+    let noted = &view.counters.noted;
+    total(NOTED.iter().filter(|it| it.starts_with("invalid_")).filter_map(|it| noted.get(it)).sum())
+}
+
+/// Why tasks are over, by the names that Mesos has for states, sources and
+/// reasons: agents are slaves there.
+fn causes(view: &View, all: &mut Metrics) {
+    let known = [("task_lost", "source_master", "reason_invalid_offers")];
+    for (state, source, reason) in known {
+        all.insert(format!("master/{state}/{source}/{reason}"), 0.0);
+    }
+    for ((state, source, reason), n) in &view.counters.causes {
+        let (Ok(state), Ok(source)) = (TaskState::try_from(*state), Source::try_from(*source))
+        else {
+            continue;
+        };
+        let reason = Reason::try_from(*reason).unwrap_or_default();
+        let name = [state.as_str_name(), source.as_str_name(), reason.as_str_name()]
+            .join("/")
+            .to_lowercase()
+            .replace("agent", "slave");
+        all.insert(format!("master/{name}"), total(*n));
+    }
 }
 
 fn calls(view: &View, all: &mut Metrics) {
@@ -178,12 +275,13 @@ fn calls(view: &View, all: &mut Metrics) {
         all.insert(format!("master/messages_{name}"), made(call));
     }
     let mut put = |name: &str, value: f64| all.insert(format!("master/{name}"), value);
-    let updates = total(view.counters.status_updates);
-    put("messages_status_update", updates);
-    put("valid_status_updates", updates);
-    put("invalid_status_updates", 0.0);
-    put("valid_status_update_acknowledgements", made("ACKNOWLEDGE"));
-    put("invalid_status_update_acknowledgements", 0.0);
+    for name in NOTED {
+        put(name, total(view.counters.noted.get(name).copied().unwrap_or_default()));
+    }
     put("messages_register_slave", total(view.counters.agent_registrations));
     put("messages_reregister_slave", total(view.counters.agent_reregistrations));
+    put("dropped_messages", dropped(view));
+    for name in ABSENT {
+        put(name, 0.0);
+    }
 }

@@ -10,9 +10,11 @@ const RANKS: [(&str, usize); 6] =
 pub(super) fn all(timings: &Timings, all: &mut Metrics) {
     let allocation = timings.allocation();
     all.insert("allocator/mesos/allocation_runs".to_owned(), total(allocation.runs));
+    // It runs within the core: nothing can wait for it.
     all.insert("allocator/mesos/event_queue_dispatches".to_owned(), 0.0);
     spread("allocator/mesos/allocation_run_ms", &allocation, all);
     spread("registrar/state_store_ms", &timings.commit(), all);
+    spread("registrar/state_fetch_ms", &timings.fetch(), all);
 }
 
 fn spread(name: &str, samples: &Samples, all: &mut Metrics) {

@@ -43,7 +43,7 @@ pub(super) async fn handle(shared: &Shared, asked: &Asked) -> Response {
         | Type::GetMaintenanceStatus
         | Type::GetMaintenanceSchedule
         | Type::GetQuota => read::answer(shared, call.r#type(), codec).await,
-        Type::Subscribe => subscribe::follow(shared, codec).await,
+        Type::Subscribe => subscribe::follow(shared, asked, codec).await,
         Type::SetLoggingLevel => match call.set_logging_level {
             Some(set) => logging::set(shared, set.level, set.duration.nanoseconds),
             None => missing(&Missing("set_logging_level")),

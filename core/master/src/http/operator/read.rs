@@ -1,5 +1,7 @@
 //! The calls that only read.
 
+use std::convert::Infallible;
+
 use axum::http::StatusCode;
 use axum::response::Response;
 use karman_api::codec::Codec;
@@ -24,13 +26,12 @@ pub(super) async fn answer(shared: &Shared, kind: Type, codec: Codec) -> Respons
         return send(codec, &small);
     }
     let view = shared.view();
-    // Large ones take long enough to hold up other requests.
-    let encoded = tokio::task::spawn_blocking(move || codec.encode(&of_view(&view, kind)));
-    match encoded.await {
-        Ok(bytes) => answer::body(StatusCode::OK, codec.media_type(), bytes),
-        Err(_panicked) => {
-            answer::text(StatusCode::INTERNAL_SERVER_ERROR, "the answer cannot be made")
-        }
+    let written =
+        shared.renders.write(move || Ok::<_, Infallible>(codec.encode(&of_view(&view, kind))));
+    match written.await {
+        Ok(Ok(bytes)) => answer::body(StatusCode::OK, codec.media_type(), bytes),
+        Ok(Err(never)) => match never {},
+        Err(busy) => *busy,
     }
 }
 

@@ -23,6 +23,8 @@ pub(in crate::http) fn flags(view: &View, cluster: &str) -> BTreeMap<String, Str
         ("max_agent_ping_timeouts".to_owned(), settings.pings_missed_max.to_string()),
         ("agent_reregister_timeout".to_owned(), seconds(settings.agent_reregister_timeout)),
         ("agent_removal_rate_limit".to_owned(), removal.unwrap_or_default()),
+        ("max_completed_frameworks".to_owned(), settings.completed_frameworks_max.to_string()),
+        ("max_completed_tasks_per_framework".to_owned(), settings.completed_tasks_max.to_string()),
         ("role_sorter".to_owned(), "drf".to_owned()),
         ("framework_sorter".to_owned(), "drf".to_owned()),
     ])
@@ -34,6 +36,8 @@ pub(in crate::http) fn outline(view: &View, cluster: &str, version: &str) -> Map
     let count = |wanted: fn(Presence) -> bool| {
         view.agents.values().filter(|agent| wanted(agent.presence)).count()
     };
+    let capabilities: Vec<&str> =
+        master.capabilities.iter().map(|it| it.r#type().as_str_name()).collect();
     let started = view.identity.started.as_secs_f64();
     let pid = master.pid.as_deref().unwrap_or_default();
     let hostname = master.hostname.as_deref().unwrap_or_default();
@@ -47,7 +51,7 @@ pub(in crate::http) fn outline(view: &View, cluster: &str, version: &str) -> Map
         "id": master.id,
         "pid": pid,
         "hostname": hostname,
-        "capabilities": ["AGENT_UPDATE"],
+        "capabilities": capabilities,
         "activated_slaves": count(|presence| matches!(presence, Presence::Registered)),
         "deactivated_slaves": count(|presence| matches!(presence, Presence::Disconnected)),
         "unreachable_slaves": count(|presence| matches!(presence, Presence::Unreachable { .. })),

@@ -18,11 +18,13 @@ use karman_api::codec::Codec;
 use karman_api::mesos::v1::master::{Event, event};
 use karman_api::recordio;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+use tokio_util::sync::DropGuard;
 
 pub(crate) use self::hub::Hub;
 use self::queue::Reader;
 use super::render::wire;
-use super::{Shared, answer};
+use super::renders::Gate;
+use super::{Asked, Shared, answer, cutoff};
 use crate::ledger::View;
 
 const HEARTBEAT: Duration = Duration::from_secs(15);
@@ -39,15 +41,20 @@ struct Source {
     reader: Reader,
     heartbeat: Interval,
     codec: Codec,
+    gate: Gate,
+    /// Lives as long as somebody can read.
+    _read: DropGuard,
 }
 
-pub(super) async fn follow(shared: &Shared, codec: Codec) -> Response {
+pub(super) async fn follow(shared: &Shared, asked: &Asked, codec: Codec) -> Response {
     let Some((view, reader)) = shared.hub.subscribe(codec).await else {
         return answer::stopping();
     };
     let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
     heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let source = Source { stage: Stage::Beginning(view), reader, heartbeat, codec };
+    let read = cutoff::watch(shared, asked.connection.clone(), reader.ended());
+    let (stage, gate) = (Stage::Beginning(view), shared.renders.answers.clone());
+    let source = Source { stage, reader, heartbeat, codec, gate, _read: read };
     let body = futures::stream::unfold(source, |mut source| async move {
         let bytes = source.next().await?;
         Some((Ok::<Bytes, Infallible>(bytes), source))
@@ -65,7 +72,12 @@ impl Source {
         match std::mem::replace(&mut self.stage, Stage::Going) {
             Stage::Beginning(view) => {
                 let codec = self.codec;
-                tokio::task::spawn_blocking(move || beginning(&view, codec)).await.ok()
+                let turn = self.gate.line().await.ok()?;
+                let written = tokio::task::spawn_blocking(move || {
+                    let _turn = turn;
+                    beginning(&view, codec)
+                });
+                written.await.ok()
             }
             Stage::Going => tokio::select! {
                 biased;

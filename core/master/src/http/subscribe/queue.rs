@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// Groups of records that wait for a reader.
 const GROUPS_MAX: usize = 1024;
@@ -16,6 +17,7 @@ const BYTES_MAX: usize = 64 * 1024 * 1024;
 struct Cell {
     waiting: Mutex<Waiting>,
     news: Notify,
+    ended: CancellationToken,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +35,7 @@ impl Cell {
     fn close(&self) {
         self.with(|waiting| *waiting = Waiting { closed: true, ..Waiting::default() });
         self.news.notify_one();
+        self.ended.cancel();
     }
 }
 
@@ -80,6 +83,11 @@ impl Drop for Inlet {
 }
 
 impl Reader {
+    /// Cancelled at the end, also while nobody asks for the next group.
+    pub(super) fn ended(&self) -> CancellationToken {
+        self.0.ended.clone()
+    }
+
     /// `None` after the end.
     pub(super) async fn next(&mut self) -> Option<Bytes> {
         loop {

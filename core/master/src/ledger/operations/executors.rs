@@ -117,7 +117,15 @@ impl Ledger {
         let (Some(framework), Some(executor_id)) = (framework_id, executor_id) else { return };
         let message = Some(event::Message { agent_id: (&agent).into(), executor_id, data });
         let event = scheduler::Event { message, ..status::event(event::Type::Message) };
-        self.send(&FrameworkId::from(&framework), event);
+        let framework = FrameworkId::from(&framework);
+        let heard = self.frameworks.get(&framework).is_some_and(|it| it.is_connected());
+        self.note_metric("messages_executor_to_framework");
+        self.note_metric(if heard {
+            "valid_executor_to_framework_messages"
+        } else {
+            "invalid_executor_to_framework_messages"
+        });
+        self.send(&framework, event);
     }
 
     /// An executor has ended; its tasks are reported by themselves.
@@ -128,6 +136,7 @@ impl Ledger {
     ) {
         let Some(agent) = self.sessions.get(&session).cloned() else { return };
         let session::ExecutorEnded { framework_id, executor_id, status: exit } = ended;
+        self.note_metric("messages_exited_executor");
         let (Some(framework), Some(_)) = (framework_id, &executor_id) else { return };
         let failure = Some(event::Failure {
             agent_id: Some((&agent).into()),
