@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use karman_api::credentials::Credentials;
 use karman_api::karman::discovery::{KEEP_ALIVE_SECONDS, Message};
 use tokio::sync::watch;
 use tokio::time::{Instant, timeout};
@@ -36,6 +37,7 @@ const HOLD: Duration = Duration::from_secs(30);
 pub(crate) struct Follower {
     pub(crate) client: reqwest::Client,
     pub(crate) master: String,
+    pub(crate) credentials: Option<Credentials>,
     pub(crate) settings: Settings,
     pub(crate) current: watch::Sender<Option<Arc<Current>>>,
 }
@@ -108,7 +110,11 @@ impl Follower {
 
     async fn read(&self, snapshot: &mut Snapshot, hold: &mut Hold) -> Result<(), Ended> {
         let url = format!("{}/karman/v1/discovery", self.master.trim_end_matches('/'));
-        let request = timeout(SILENCE_MAX, self.client.get(url).send());
+        let mut request = self.client.get(url);
+        if let Some(Credentials { principal, secret }) = &self.credentials {
+            request = request.basic_auth(principal, Some(secret));
+        }
+        let request = timeout(SILENCE_MAX, request.send());
         let mut response = request.await.map_err(|_elapsed| Ended::Silent)??.error_for_status()?;
         let now = Instant::now();
         hold.until = hold.until.filter(|until| *until > now).or(Some(now + HOLD));

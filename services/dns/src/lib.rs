@@ -13,6 +13,7 @@ use std::sync::Arc;
 use tokio::net::{TcpListener, UdpSocket};
 use tokio::sync::watch;
 
+use karman_api::credentials::Credentials;
 use karman_rt::Tasks;
 
 pub mod answer;
@@ -35,6 +36,8 @@ pub struct Config {
     pub http: TcpListener,
     /// Base URL of the master, whose discovery stream is followed.
     pub master: String,
+    /// For a master that asks.
+    pub credentials: Option<Credentials>,
     /// Where the last snapshot is kept.
     pub snapshot_file: PathBuf,
     /// The top-level domain of tasks, `mesos`.
@@ -70,7 +73,8 @@ type CurrentReceiver = watch::Receiver<Option<Arc<Current>>>;
 /// Serves names; returns once there is a snapshot, from the master or from the
 /// disk.
 pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
-    let Config { udp, tcp, http, master, snapshot_file, domain, upstreams, version } = config;
+    let Config { udp, tcp, http, master, credentials, snapshot_file, domain, upstreams, version } =
+        config;
     let local = udp.local_addr().map_err(StartError::Address)?;
     let settings = Settings::new(&domain, local.ip()).ok_or(StartError::Domain { domain })?;
     let client = follow::client().map_err(StartError::Client)?;
@@ -90,7 +94,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
     };
     karman_rt::http::serve("dns-http", http, api::router(receiver.clone(), about), tasks);
     disk::spawn(snapshot_file, receiver.clone(), tasks);
-    let follower = follow::Follower { client, master, settings, current };
+    let follower = follow::Follower { client, master, credentials, settings, current };
     tasks.spawn("dns-follow", follower.run());
 
     let ready = receiver.wait_for(Option::is_some);

@@ -91,6 +91,7 @@ impl Server {
             tcp,
             http,
             master,
+            credentials: None,
             snapshot_file,
             domain: "mesos".into(),
             upstreams,

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use karman_api::credentials::Credentials;
 use karman_dashboard::upstream::{Error, Upstream};
 use karman_dashboard::wire::mesos::{Slave, Slaves};
 use serde::Deserialize;
@@ -55,8 +56,8 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(master: String, marathon: String) -> Self {
-        let upstream = Upstream::new();
+    pub(crate) fn new(master: String, credentials: Option<&Credentials>, marathon: String) -> Self {
+        let upstream = Upstream::new(&master, credentials);
         Self {
             upstream,
             master,

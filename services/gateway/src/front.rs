@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::{ConnectInfo, Request};
 use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use karman_api::credentials::Credentials;
 use karman_rt::chain;
 use tower::ServiceExt as _;
 
@@ -24,6 +25,8 @@ pub(crate) struct Front {
     pub urls: Urls,
     pub about: system::About,
     pub cluster: Cluster,
+    /// For the master.
+    pub credentials: Option<Credentials>,
     pub proxy: Proxy,
     /// `None` where sign-in is off.
     pub identity: Option<Identity>,
@@ -99,13 +102,14 @@ async fn dispatch(
                 path,
                 prefix,
                 token: role.sees_token(),
+                credentials: (role == Role::Master).then(|| front.credentials.clone()).flatten(),
             };
             forward(front, request, &to).await
         }
         Target::Agent { id, path, prefix } => match front.cluster.agent(&id).await {
             Ok(Some(base)) => {
-                let to =
-                    Destination { name: format!("agent {id}"), base, path, prefix, token: true };
+                let (name, credentials) = (format!("agent {id}"), None);
+                let to = Destination { name, base, path, prefix, token: true, credentials };
                 forward(front, request, &to).await
             }
             Ok(None) => {
@@ -149,7 +153,8 @@ async fn to_service(front: &Front, rest: &str, request: Request) -> Response {
     match service::resolve(&apps, rest) {
         Ok(service::Backend { base, path, prefix }) => {
             // A service is foreign code: it never sees the token of its users.
-            let to = Destination { name: "the service".into(), base, path, prefix, token: false };
+            let (name, token, credentials) = ("the service".into(), false, None);
+            let to = Destination { name, base, path, prefix, token, credentials };
             forward(front, request, &to).await
         }
         Err(error) => {

@@ -14,6 +14,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
+pub use karman_api::credentials::Credentials;
 use karman_rt::Tasks;
 use karman_store::Store;
 use tokio::net::TcpListener;
@@ -29,6 +30,8 @@ use crate::system::About;
 pub struct Config {
     pub http: TcpListener,
     pub master: String,
+    /// For a master that asks: what callers get who show none of their own.
+    pub credentials: Option<Credentials>,
     pub marathon: String,
     pub metronome: String,
     pub catalog: String,
@@ -87,6 +90,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
     let Config {
         http,
         master,
+        credentials,
         marathon,
         metronome,
         catalog,
@@ -104,6 +108,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
     let auth = identity.is_some();
     let dashboard = karman_dashboard::Config {
         master: master.clone(),
+        credentials: credentials.clone(),
         marathon: marathon.clone(),
         cluster_name,
         version,
@@ -111,7 +116,8 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
     };
     let ip = http.local_addr().map_err(StartError::Address)?.ip().to_string();
     let front = Arc::new(Front {
-        cluster: Cluster::new(master.clone(), marathon.clone()),
+        cluster: Cluster::new(master.clone(), credentials.as_ref(), marathon.clone()),
+        credentials,
         urls: Urls { master, marathon, metronome, catalog, dns_http },
         about: About { cluster_id, version, ip },
         proxy: Proxy::new(),

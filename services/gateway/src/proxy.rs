@@ -13,6 +13,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version, header}
 use http_body_util::{LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use karman_api::credentials::Credentials;
 use karman_rt::chain;
 use tracing::warn;
 
@@ -50,6 +51,8 @@ pub(crate) struct Destination {
     pub prefix: String,
     /// Whether the upstream may see the caller's token.
     pub token: bool,
+    /// What the upstream sees of callers that show it nothing of their own.
+    pub credentials: Option<Credentials>,
 }
 
 /// Cheap to clone; connections are shared.
@@ -142,6 +145,9 @@ fn outgoing(
     parts.version = Version::HTTP_11;
     strip(&mut parts.headers);
     hide_token(&mut parts.headers, to.token);
+    if let Some(credentials) = &to.credentials {
+        sign(&mut parts.headers, credentials);
+    }
     forwarded(&mut parts.headers, peer);
     let limit = usize::try_from(BODY_BYTES_MAX).unwrap_or(usize::MAX);
     let body = if http_body::Body::is_end_stream(&body) {
@@ -187,6 +193,18 @@ fn hide_token(headers: &mut HeaderMap, token: bool) {
     }
     if !token && crate::identity::carries_token(headers) {
         headers.remove(header::AUTHORIZATION);
+    }
+}
+
+/// A token is for the gateway: the upstream knows none.
+fn sign(headers: &mut HeaderMap, credentials: &Credentials) {
+    let is_token = crate::identity::carries_token(headers);
+    if headers.contains_key(header::AUTHORIZATION) && !is_token {
+        return;
+    }
+    if let Ok(mut value) = HeaderValue::from_str(&credentials.basic()) {
+        value.set_sensitive(true);
+        headers.insert(header::AUTHORIZATION, value);
     }
 }
 

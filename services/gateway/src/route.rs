@@ -165,6 +165,7 @@ const MOUNTS: &[Mount] = &[
     Mount { prefix: "/cosmos/service", role: Role::Catalog, base: "/service" },
     Mount { prefix: "/mesos_dns", role: Role::Dns, base: "" },
     Mount { prefix: "/karman/v1/discovery", role: Role::Master, base: "/karman/v1/discovery" },
+    Mount { prefix: "/karman/v1/explain", role: Role::Master, base: "/karman/v1/explain" },
     Mount { prefix: "/capabilities", role: Role::Catalog, base: "/capabilities" },
 ];
 

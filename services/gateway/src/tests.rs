@@ -35,6 +35,7 @@ impl Cluster {
         let config = Config {
             http,
             master: fake.url.clone(),
+            credentials: None,
             marathon: fake.url.clone(),
             metronome: fakes::nobody().await,
             catalog: fake.url.clone(),

@@ -55,6 +55,10 @@ pub struct Up {
     /// per agent, the first holds for the first agent and so on.
     #[arg(long, value_name = "REGION/ZONE")]
     pub fault_domain: Vec<String>,
+    /// File of principals and secrets that the master asks its callers for, readable by its owner
+    /// only: lines of a principal and a secret, or the JSON of Mesos.
+    #[arg(long, value_name = "FILE")]
+    pub credentials: Option<PathBuf>,
     /// Name of the datacenter.
     #[arg(long, value_name = "NAME")]
     pub cluster_name: Option<String>,

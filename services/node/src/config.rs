@@ -1,6 +1,7 @@
 //! The configuration file and the command line, made into one [`Settings`].
 //! Every mistake of both is reported at once; the command line wins.
 
+pub(crate) mod access;
 mod master;
 
 use std::net::{IpAddr, SocketAddr};
@@ -28,6 +29,8 @@ pub struct Settings {
     pub fault_domains: Vec<FaultDomain>,
     pub ports: Ports,
     pub master: karman_master::ledger::Settings,
+    /// Without the credentials of Karman's own services.
+    pub access: karman_master::access::Access,
     pub dns_domain: String,
     /// Where names of other domains are asked for; `None` is what the machine uses.
     pub dns_upstreams: Option<Vec<SocketAddr>>,
@@ -147,6 +150,7 @@ fn read(file: &mut Reader<'_>, args: &args::Up) -> Settings {
         resources,
         attributes,
         master: master::read(file, &fault_domains),
+        access: access::read(file, args.credentials.as_deref()),
         fault_domains,
         ports,
         dns_domain: file.text("dns.domain").unwrap_or_else(|| "mesos".to_owned()),

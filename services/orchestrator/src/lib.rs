@@ -24,6 +24,7 @@ pub mod view;
 use std::sync::Arc;
 
 use karman_api::client::scheduler::Client;
+use karman_api::credentials::Credentials;
 use karman_model::time::Timestamp;
 use karman_rt::Tasks;
 use karman_store::Store;
@@ -51,7 +52,10 @@ pub struct Config {
     pub master: String,
     pub store: Arc<dyn Store>,
     pub hostname: String,
+    /// Also the principal of the framework.
     pub framework_name: String,
+    /// For a master that asks; the principal must be the framework's.
+    pub credentials: Option<Credentials>,
     pub version: &'static str,
 }
 
@@ -74,7 +78,8 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
         webui_url: format!("http://{address}"),
     };
     let framework_id = core.framework_id().map(str::to_owned);
-    let link = link::spawn(Client::new()?, config.master, identity, framework_id, tasks);
+    let client = Client::new()?.with_credentials(config.credentials);
+    let link = link::spawn(client, config.master, identity, framework_id, tasks);
 
     let (commands, requests) = mpsc::channel(COMMANDS_MAX);
     let (ready, mut is_ready) = watch::channel(false);

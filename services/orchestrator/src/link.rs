@@ -238,6 +238,7 @@ impl Subscriber {
         let framework_info = FrameworkInfo {
             user: self.identity.user.clone(),
             name: self.identity.name.clone(),
+            principal: Some(self.identity.name.clone()),
             id: id.clone(),
             failover_timeout: Some(FAILOVER_TIMEOUT_SECONDS),
             checkpoint: Some(true),

@@ -1,5 +1,6 @@
 //! The real `karmand` binary doing its work, and what happens when it is killed.
 
+mod access;
 mod agents;
 mod cli;
 mod dashboard;

@@ -12,6 +12,7 @@ pub mod wire;
 
 use axum::Router;
 use http::{HeaderMap, HeaderValue, header};
+use karman_api::credentials::Credentials;
 use karman_rt::Tasks;
 
 pub use pages::alone::{error_page, login_page};
@@ -21,6 +22,8 @@ pub use pages::alone::{error_page, login_page};
 pub struct Config {
     /// Base URL of the master, as `http://127.0.0.1:5050`.
     pub master: String,
+    /// For a master that asks.
+    pub credentials: Option<Credentials>,
     /// Base URL of the Marathon API.
     pub marathon: String,
     pub cluster_name: String,
@@ -31,7 +34,7 @@ pub struct Config {
 
 /// The pages, under `/ui/`. The watcher of the upstream APIs runs in `tasks`.
 pub fn router(config: Config, tasks: &Tasks) -> Router {
-    let upstream = upstream::Upstream::new();
+    let upstream = upstream::Upstream::new(&config.master, config.credentials.as_ref());
     let watcher = watcher::spawn(&config, &upstream, tasks);
     pages::router(pages::App { config, upstream, watcher, stopped: tasks.token() })
 }

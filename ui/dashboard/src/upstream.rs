@@ -9,6 +9,7 @@ use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
+use karman_api::credentials::Credentials;
 use serde::de::DeserializeOwned;
 
 /// The largest answer that is read whole; a master with 50,000 tasks stays
@@ -22,6 +23,14 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 #[derive(Clone, Debug)]
 pub struct Upstream {
     client: Client<HttpConnector, Full<Bytes>>,
+    signed: Option<Signed>,
+}
+
+/// What one of the upstreams is shown, and nobody else.
+#[derive(Clone, Debug)]
+struct Signed {
+    base: String,
+    authorization: HeaderValue,
 }
 
 /// An answer that was read whole.
@@ -50,15 +59,20 @@ pub enum Error {
     Unexpected { url: String, source: serde_json::Error },
 }
 
-impl Default for Upstream {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Upstream {
-    pub fn new() -> Self {
-        Self { client: karman_rt::http::client(CONNECT_TIMEOUT, IDLE_TIMEOUT) }
+    /// `credentials` are for the master with that base URL.
+    pub fn new(master: &str, credentials: Option<&Credentials>) -> Self {
+        let signed = credentials.and_then(|credentials| {
+            let mut authorization = HeaderValue::from_str(&credentials.basic()).ok()?;
+            authorization.set_sensitive(true);
+            Some(Signed { base: master.to_owned(), authorization })
+        });
+        Self { client: karman_rt::http::client(CONNECT_TIMEOUT, IDLE_TIMEOUT), signed }
+    }
+
+    fn authorization(&self, url: &str) -> Option<&HeaderValue> {
+        let Signed { base, authorization } = self.signed.as_ref()?;
+        url.strip_prefix(base.as_str())?.starts_with('/').then_some(authorization)
     }
 
     /// Sends a request and reads the answer, whatever its status.
@@ -117,6 +131,9 @@ impl Upstream {
         accept: &'static str,
     ) -> Result<Response<Incoming>, Error> {
         let mut request = Request::builder().method(method).uri(url).header(header::ACCEPT, accept);
+        if let Some(authorization) = self.authorization(url) {
+            request = request.header(header::AUTHORIZATION, authorization);
+        }
         if json.is_some() {
             request =
                 request.header(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -211,6 +228,16 @@ mod tests {
             }
         }
         assert_eq!(found, ["data: 1", "", "{\"a\":2}"]);
+    }
+
+    #[test]
+    fn only_the_master_sees_its_credentials() {
+        let credentials = Credentials { principal: "p".into(), secret: "s".into() };
+        let upstream = Upstream::new("http://h:50", Some(&credentials));
+        assert!(upstream.authorization("http://h:50/state").is_some());
+        for other in ["http://h:5051/state", "http://h:80/state", "http://h:50"] {
+            assert!(upstream.authorization(other).is_none(), "{other}");
+        }
     }
 
     #[test]

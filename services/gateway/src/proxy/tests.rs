@@ -7,6 +7,7 @@ fn destination() -> Destination {
         path: "/v2/apps".into(),
         prefix: "/service/marathon".into(),
         token: false,
+        credentials: None,
     }
 }
 
@@ -81,4 +82,19 @@ fn a_password_for_the_service_itself_is_passed_on() {
     let trusted = Destination { token: true, ..destination() };
     let out = outgoing(request(&[("authorization", "token=x")]), &trusted, None).unwrap();
     assert_eq!(out.headers()["authorization"], "token=x");
+}
+
+#[test]
+fn callers_without_credentials_get_those_of_the_gateway() {
+    let credentials = Credentials { principal: "p".into(), secret: "s".into() };
+    let to = Destination { credentials: Some(credentials), token: true, ..destination() };
+    for (shown, seen) in [
+        (None, "Basic cDpz"),
+        (Some("token=abc"), "Basic cDpz"),
+        (Some("Basic YTpi"), "Basic YTpi"),
+    ] {
+        let headers: Vec<_> = shown.iter().map(|it| ("authorization", *it)).collect();
+        let sent = outgoing(request(&headers), &to, None).unwrap();
+        assert_eq!(sent.headers()[header::AUTHORIZATION], seen);
+    }
 }

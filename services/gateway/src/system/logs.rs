@@ -66,6 +66,7 @@ async fn pass(front: &Front, sandbox: &Sandbox, endpoint: &str, file: &str) -> R
         path: path.to_owned(),
         prefix: String::new(),
         token: false,
+        credentials: None,
     };
     front.proxy.forward(request, &to, None).await
 }

@@ -104,7 +104,8 @@ fn the_example_file_is_valid_and_states_the_defaults() {
 #[test]
 fn the_master_is_told_how_to_behave() {
     let text = "master: {offer_timeout_secs: 7, agent_pings_missed: 20, agent_removal_rate: 100/1mins, \
-        fault_domain: eu/a, rate_limits: ['marathon=100/2secs', '*=1/1secs']}";
+        fault_domain: eu/a, rate_limits: ['marathon=100/2secs', '*=1/1secs;7'], \
+        completed_tasks_max: 3, completed_frameworks_max: 0, min_allocatable: 'cpus:1'}";
     let master = settings(text, &args::Up::default()).master;
     assert_eq!(master.offer_timeout.as_secs(), 7);
     assert_eq!(master.silence_max().as_secs(), 300);
@@ -112,6 +113,9 @@ fn the_master_is_told_how_to_behave() {
     assert_eq!(master.domain.unwrap().fault_domain.unwrap().zone.name, "a");
     assert_eq!(master.rate_limits.of(Some("marathon")).per_second, Some(50.0));
     assert_eq!(master.rate_limits.of(None).per_second, Some(1.0));
+    assert_eq!(master.rate_limits.of(None).capacity, Some(7));
+    assert_eq!((master.completed_tasks_max, master.completed_frameworks_max), (3, 0));
+    assert_eq!(master.min_allocatable.len(), 1);
     let default = settings("fault_domains: [us/b]", &args::Up::default()).master;
     assert_eq!(default.domain.unwrap().fault_domain.unwrap().region.name, "us");
     let example = include_str!("../../../../config/karman.yaml");
@@ -120,15 +124,71 @@ fn the_master_is_told_how_to_behave() {
         karman_master::ledger::Settings::default()
     );
     mistakes(
-        "master: {offer_timeout_secs: 0, agent_removal_rate: fast, fault_domain: eu, rate_limits: [x, a=b]}",
+        "master: {offer_timeout_secs: 0, agent_removal_rate: fast, fault_domain: eu, rate_limits: [x, a=b, a=1/1secs;x], completed_tasks_max: -1, min_allocatable: much}",
         &args::Up::default(),
         &[
             "master.offer_timeout_secs: must be a whole number from 1 to 86400",
+            "master.completed_tasks_max: must be a whole number from 0 to 1000000",
             "master.agent_removal_rate: 'fast' is not a rate like 100/1mins: a number above zero, a slash, a duration",
             "master.fault_domain: 'eu' is no fault domain; write it as region/zone, for example europe/a",
             "master.rate_limits: 'x' is not written like principal=100/1secs",
             "master.rate_limits: 'b' is not a rate like 100/1mins: a number above zero, a slash, a duration",
+            "master.rate_limits: 'x' is not a number of calls that may wait",
+            "master.min_allocatable: 'much' is not written like cpus:0.01|mem:32, with ';' between what must all be there",
         ],
+    );
+}
+
+/// A file with that text and mode.
+fn secret(folder: &tempfile::TempDir, text: &str, mode: u32) -> PathBuf {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = folder.path().join(format!("credentials-{mode:o}-{}", text.len()));
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    path
+}
+
+#[test]
+fn credentials_come_from_a_file_of_ones_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = secret(&folder, "ann secret\n", 0o600);
+    let in_file = format!("master: {{credentials: {}}}", path.display());
+    let access = settings(&in_file, &args::Up::default()).access;
+    assert!(access.readonly && access.readwrite && access.frameworks);
+    assert!(access.credentials.are("ann", "secret"));
+    assert!(!format!("{access:?}").contains("secret\""));
+    let flag = args::Up { credentials: Some(path), ..args::Up::default() };
+    let access = settings("master: {authenticate: [frameworks]}", &flag).access;
+    assert!(!access.readonly && !access.readwrite && access.frameworks);
+    assert!(!settings("", &args::Up::default()).access.asks());
+    let own = settings("master: {authenticate: [readwrite]}", &args::Up::default()).access;
+    assert!(own.asks() && !own.credentials.has("ann"));
+
+    let refused = |path: PathBuf, expected: &str| {
+        let text = format!("master: {{credentials: {}}}", path.display());
+        let expected = expected.replace("PATH", &path.display().to_string());
+        mistakes(&text, &args::Up::default(), &[&expected]);
+    };
+    refused(
+        secret(&folder, "ann x\n", 0o640),
+        "master.credentials: others may read the file 'PATH' (mode 640); run: chmod 600 PATH",
+    );
+    refused(
+        secret(&folder, "ann\n", 0o600),
+        "master.credentials: the file 'PATH': line 1 of the credentials must be a principal, a space and a secret",
+    );
+    refused(
+        secret(&folder, "karman mine\n", 0o600),
+        "master.credentials: the file 'PATH' names 'karman', which Karman itself uses; choose another principal",
+    );
+    refused(
+        folder.path().join("none"),
+        "master.credentials: cannot read the file 'PATH': No such file or directory (os error 2)",
+    );
+    mistakes(
+        "master: {authenticate: [reads]}",
+        &args::Up::default(),
+        &["master.authenticate: 'reads' is not known; write readonly, readwrite or frameworks"],
     );
 }
 

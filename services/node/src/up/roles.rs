@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
+use karman_gateway::Credentials;
+use karman_master::access::Access;
 use karman_store::Store;
 use karman_store::embedded::{Embedded, OpenError};
 use tokio::net::TcpListener;
@@ -15,6 +17,7 @@ use super::listeners::{Listeners, Urls};
 use super::machine;
 use crate::VERSION;
 use crate::config::Settings;
+use crate::config::access::{ORCHESTRATOR, SERVICES};
 use crate::data_dir::{self, DataDir};
 use crate::resources;
 
@@ -48,6 +51,36 @@ pub enum Error {
     Gateway(#[from] karman_gateway::StartError),
 }
 
+/// What Karman's own services show to a master that asks: new with every start,
+/// and known to this process only.
+#[derive(Debug, Default)]
+struct Own {
+    orchestrator: Option<Credentials>,
+    services: Option<Credentials>,
+}
+
+impl Own {
+    fn new(access: &Access) -> Self {
+        if !access.asks() {
+            return Self::default();
+        }
+        let made = |principal: &str| {
+            let (principal, secret) = (principal.to_owned(), uuid::Uuid::new_v4().to_string());
+            Some(Credentials { principal, secret })
+        };
+        Self { orchestrator: made(ORCHESTRATOR), services: made(SERVICES) }
+    }
+
+    fn admitted(&self, mut access: Access) -> Access {
+        for Credentials { principal, secret } in
+            [&self.orchestrator, &self.services].into_iter().flatten()
+        {
+            access.credentials = access.credentials.with(principal, secret);
+        }
+        access
+    }
+}
+
 /// Starts all roles; returns when every one of them is ready.
 pub(super) async fn start(
     settings: &Settings,
@@ -69,6 +102,7 @@ pub(super) async fn start(
         dns_http,
         urls,
     } = listeners;
+    let own = Own::new(&settings.access);
     let config = karman_master::Config {
         cluster_name: settings.cluster_name.clone(),
         hostname: HOST.to_owned(),
@@ -78,7 +112,7 @@ pub(super) async fn start(
         store: Arc::clone(&store),
         version: VERSION,
         settings: settings.master.clone(),
-        access: karman_master::access::Access::default(),
+        access: own.admitted(settings.access.clone()),
     };
     karman_master::start(config, &groups.master).await?;
     let tasks = &groups.others;
@@ -88,7 +122,8 @@ pub(super) async fn start(
         master: urls.master.clone(),
         store: Arc::clone(&store),
         hostname: HOST.to_owned(),
-        framework_name: "marathon".to_owned(),
+        framework_name: ORCHESTRATOR.to_owned(),
+        credentials: own.orchestrator.clone(),
         version: VERSION,
     };
     let dns = karman_dns::Config {
@@ -96,6 +131,7 @@ pub(super) async fn start(
         tcp: dns_tcp,
         http: dns_http,
         master: urls.master.clone(),
+        credentials: own.services.clone(),
         snapshot_file: data_dir.path().join("discovery.json"),
         domain: settings.dns_domain.clone(),
         upstreams: settings.dns_upstreams.clone().unwrap_or_else(machine::name_servers),
@@ -116,7 +152,9 @@ pub(super) async fn start(
                 .map_err(Error::from)
         },
     )?;
-    karman_gateway::start(gateway_config(settings, data_dir, gateway, urls, store)?, tasks).await?;
+    let config = gateway_config(settings, data_dir, gateway, urls, store)?;
+    let config = karman_gateway::Config { credentials: own.services, ..config };
+    karman_gateway::start(config, tasks).await?;
     Ok(())
 }
 
@@ -166,6 +204,7 @@ fn gateway_config(
     Ok(karman_gateway::Config {
         http,
         master: urls.master,
+        credentials: None,
         marathon: urls.marathon,
         metronome: urls.metronome,
         catalog: urls.catalog,

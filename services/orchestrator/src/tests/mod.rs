@@ -70,6 +70,7 @@ impl World {
             store: Arc::clone(&self.store),
             hostname: "localhost".into(),
             framework_name: "marathon".into(),
+            credentials: None,
             version: "0.0.0",
         };
         start(config, &self.tasks).await.unwrap();

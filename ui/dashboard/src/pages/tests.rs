@@ -69,6 +69,7 @@ impl Browser {
         let fake = Fake::start(&tasks).await;
         let config = crate::Config {
             master: fake.url.clone(),
+            credentials: None,
             marathon: fake.url.clone(),
             cluster_name: "demo".into(),
             version: "1.2.3",
