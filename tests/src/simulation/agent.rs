@@ -306,7 +306,9 @@ impl World {
                 );
                 agent.id = Some(id.clone());
                 agent.registered = true;
-                agent.larger = None;
+                if agent.larger.take().is_some() {
+                    self.truth.seen.insert("an agent is smaller");
+                }
                 agent.backoff_ms = BACKOFF_MS_MIN;
                 agent.tasks.values_mut().for_each(|task| task.updates.reconnected());
                 self.truth.places.insert(id.clone(), index);
@@ -337,6 +339,9 @@ impl World {
             }
             Body::Drain(session::Drain { config }) => {
                 self.agents[index].drain = config;
+                if config.is_none() {
+                    self.truth.seen.insert("a drained agent is used again");
+                }
                 let names: Vec<Name> = self.agents[index].tasks.keys().cloned().collect();
                 for name in names.iter().filter(|_| config.is_some()) {
                     self.task_killed(index, name);
@@ -346,6 +351,7 @@ impl World {
                 let agent = &self.agents[index];
                 let is_wanted = self.truth.taken_down.contains(&agent.host)
                     || agent.id.as_ref().is_none_or(|id| self.truth.condemned.contains(id));
+                self.truth.seen.insert("an agent is shut down");
                 assert!(is_wanted, "nobody wanted {:?} to end", agent.id);
                 self.machine_forgets(index);
                 self.agent_stops(index, 5000);
@@ -361,8 +367,10 @@ impl World {
         let agent = &mut self.agents[index];
         if reason.contains("was taken down") || reason.contains("is down for maintenance") {
             assert!(self.truth.taken_down.contains(&agent.host), "nobody took {index} down");
+            self.truth.seen.insert("a machine that is down wants in");
         } else if let Some(larger) = agent.larger.take() {
             agent.resources = larger;
+            self.truth.seen.insert("an agent may not be smaller");
         } else {
             panic!("agent {index} is rejected: {reason}");
         }
@@ -396,9 +404,15 @@ impl World {
         let id = framework.id.clone().expect("a launch names its framework").value;
         self.agents[index].frameworks.insert(id.clone(), framework);
         let group = launch.executor;
+        if group.is_some() {
+            self.truth.seen.insert("a group is launched");
+        }
         for info in launch.tasks {
             let name = (id.clone(), info.task_id.value.clone());
             self.note(&[23, index as u64], || format!("agent {index} launches {}", name.1));
+            if info.executor.is_some() {
+                self.truth.seen.insert("a task with an executor is launched");
+            }
             assert_eq!(
                 Some(&info.agent_id.value),
                 self.agents[index].id.as_ref(),
@@ -513,6 +527,7 @@ impl World {
         });
         if is_terminal(state) {
             self.truth.ended(index, name);
+            self.executor_ends(index, name);
         }
         self.truth.made(uuid, name, state);
         if silent {
@@ -520,6 +535,25 @@ impl World {
         } else {
             self.agent_reports(index);
         }
+    }
+
+    /// With its last task; nobody says it again if it is lost.
+    fn executor_ends(&mut self, index: usize, name: &Name) {
+        let agent = &self.agents[index];
+        let executor = |task: &Task| Some(task.executor()?.executor_id.value.clone());
+        let Some(executor_id) = agent.tasks.get(name).and_then(executor) else { return };
+        let mut others = agent.tasks.iter().filter(|((framework, _), _)| *framework == name.0);
+        let lives = others.any(|(_, task)| {
+            task.is_live() && executor(task).as_deref() == Some(executor_id.as_str())
+        });
+        let Some(conn) = agent.conn.filter(|_| agent.registered && !lives) else { return };
+        let ended = session::ExecutorEnded {
+            framework_id: Some(v1::FrameworkId { value: name.0.clone() }),
+            executor_id: Some(v1::ExecutorId { value: executor_id }),
+            status: 0,
+        };
+        let body = agent_message::Body::ExecutorEnded(ended);
+        self.send(conn, End::Master, Packet::FromAgent(Box::new(body)));
     }
 
     /// Sends what is due.

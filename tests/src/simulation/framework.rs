@@ -316,6 +316,9 @@ impl World {
             if let Some(update) = event.update_operation_status {
                 self.operation_updated(index, update.status);
             }
+            if let Some(executor) = event.failure.and_then(|failure| failure.executor_id) {
+                self.executor_failed(index, &executor.value);
+            }
             if let Some(error) = event.error {
                 self.framework_failed(index, &error.message);
             }
@@ -375,6 +378,13 @@ impl World {
         }
     }
 
+    fn executor_failed(&mut self, index: usize, id: &str) {
+        let mut tasks = self.frameworks[index].tasks.values();
+        let is_own = tasks.any(|view| view.executor.as_deref() == Some(id));
+        assert!(is_own, "framework {index} hears of the executor {id} of another");
+        self.truth.seen.insert("an executor ends");
+    }
+
     /// To leave an agent.
     fn framework_asked(&mut self, index: usize, offer: v1::InverseOffer) {
         let id = offer.id.value.clone();
@@ -387,6 +397,7 @@ impl World {
             .values()
             .any(|other| other.agent_id.as_ref().map(|agent| agent.value.clone()) == agent);
         assert!(!doubled, "framework {index} is asked twice about {agent:?}");
+        self.truth.seen.insert("a framework is asked to leave");
         assert!(framework.inverse.insert(id, offer).is_none(), "a question is asked once");
     }
 
@@ -419,6 +430,7 @@ impl World {
 
     fn operation_updated(&mut self, index: usize, status: v1::OperationStatus) {
         let (Some(operation_id), Some(uuid)) = (status.operation_id, status.uuid) else { return };
+        self.truth.seen.insert("an operation is done");
         let acknowledge = call::AcknowledgeOperationStatus {
             agent_id: status.agent_id,
             operation_id,

@@ -68,18 +68,20 @@ impl Laws {
         }
     }
 
-    /// Agents are given up one after the other.
-    pub(super) fn check_removals(&mut self, ledger: &Ledger, now: Timestamp) {
+    /// Agents are given up one after the other; whether one was after another.
+    pub(super) fn check_removals(&mut self, ledger: &Ledger, now: Timestamp) -> bool {
         let view = ledger.view();
-        let Some(rate) = view.registry.settings.agent_removal_rate else { return };
+        let Some(rate) = view.registry.settings.agent_removal_rate else { return false };
         let lost = view.counters.agents_unreachable;
         let more = lost - std::mem::replace(&mut self.unreachable, lost);
         if more == 0 {
-            return;
+            return false;
         }
         assert_eq!(more, 1, "agents are given up one by one");
         if let Some(last) = self.last_removal.replace(now) {
             assert!(now.since(last) >= rate.interval(), "agents are given up too fast");
+            return true;
         }
+        false
     }
 }

@@ -213,7 +213,9 @@ impl World {
         let now = Timestamp(master.clock.at(self.wall, self.now));
         let mut batch = Batch::default();
         batch.effects.extend(master.ledger.apply(now, Event::Tick));
-        master.laws.check_removals(&master.ledger, now);
+        if master.laws.check_removals(&master.ledger, now) {
+            self.truth.seen.insert("agents are given up in turn");
+        }
         while let Some(event) = master.followups.pop_front() {
             batch.effects.extend(master.ledger.apply(now, event));
         }

@@ -45,15 +45,20 @@ struct Outcome {
 
 /// One run; panics with the first thing that is wrong.
 fn simulate(seed: u64, lines: Option<Lines>) -> Outcome {
-    let mut world = World::new(seed, lines);
-    world.begin();
-    let storm = world.rng.between(30_000, 400_000);
-    world.run_until(storm);
-    world.settle();
+    let world = run(seed, lines);
     Outcome {
         trace: world.trace.hash(),
         steps: world.steps,
         batches: world.batches,
         seconds: world.now / 1000,
     }
+}
+
+fn run(seed: u64, lines: Option<Lines>) -> World {
+    let mut world = World::new(seed, lines);
+    world.begin();
+    let storm = world.rng.between(30_000, 400_000);
+    world.run_until(storm);
+    world.settle();
+    world
 }

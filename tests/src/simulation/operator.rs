@@ -179,6 +179,10 @@ impl World {
 
     /// The answer is on its way: what it says is stored.
     pub(super) fn commanded(&mut self, done: &Result<(), Refusal>) {
+        self.truth.seen.insert(match done {
+            Ok(()) => "a command is carried out",
+            Err(_) => "a command is refused",
+        });
         let said = done.as_ref().map_or_else(ToString::to_string, |()| "done".to_owned());
         self.note(&[51], || format!("an operator hears: {said}"));
         self.truth.commands += u64::from(done.is_ok());

@@ -1,15 +1,17 @@
 //! Many seeds, in parts that run beside each other.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex};
 
 use super::seeds::FOUND;
-use super::simulate;
+use super::{run, simulate};
 
 /// In all parts together; another number by `KARMAN_SIM_SEEDS`.
 const SEEDS: u64 = 1000;
 const PARTS: u64 = 20;
+/// In which everything must have come about once.
+const RUNS_MAX: u64 = 60;
 /// Of the trace of a run that failed.
 const LINES_SHOWN: usize = 3000;
 
@@ -86,4 +88,33 @@ fn the_same_seed_is_the_same_run() {
         assert_eq!(first, run(), "seed {seed}");
         assert!(first.steps > 50, "seed {seed} does something: {first:?}");
     }
+}
+
+/// What no run brings about is not tested by any.
+#[test]
+fn everything_comes_about_in_some_run() {
+    let mut missing = BTreeSet::from([
+        "a command is carried out",
+        "a command is refused",
+        "a drained agent is used again",
+        "a framework is asked to leave",
+        "a group is launched",
+        "a machine that is down wants in",
+        "a task with an executor is launched",
+        "agents are given up in turn",
+        "an agent is shut down",
+        "an executor ends",
+        "an agent is smaller",
+        "an agent may not be smaller",
+        "an operation is done",
+    ]);
+    for seed in 1..=RUNS_MAX {
+        for seen in run(seed, None).truth.seen {
+            missing.remove(seen);
+        }
+        if missing.is_empty() {
+            return;
+        }
+    }
+    panic!("in {RUNS_MAX} runs never: {missing:?}");
 }

@@ -22,6 +22,8 @@ struct Update {
 
 #[derive(Debug, Default)]
 pub(super) struct Truth {
+    /// What has come about in the run, for those who want to know that it does.
+    pub(super) seen: BTreeSet<&'static str>,
     /// Ids that an agent was told: never forgotten.
     pub(super) agents: BTreeSet<String>,
     /// Ids whose agent has forgotten them.

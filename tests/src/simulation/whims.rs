@@ -14,6 +14,9 @@ use super::framework::{Step, View, of, set_roles};
 use super::net::End;
 use super::world::{What, World};
 
+/// How the ids of executors of groups begin.
+const GROUP: &str = "g";
+
 /// As the weights of [`World::framework_acts`] are ordered.
 const WEIGHTS: [u64; 18] = [40, 12, 10, 3, 6, 6, 3, 3, 2, 2, 2, 1, 2, 4, 2, 2, 1, 4];
 
@@ -97,21 +100,23 @@ impl World {
         let number = self.rng.below(2);
         *left = left.saturating_sub(&cost.allocated_to(&role)).saturating_sub(&cost);
         let id = self.frameworks[index].id.clone().unwrap_or_default();
-        let kind = if is_group { "g" } else { "e" };
+        let kind = if is_group { GROUP } else { "e" };
+        // One by the same id is always the same.
+        let is_custom = !is_group || number == 0;
         Some(v1::ExecutorInfo {
             executor_id: v1::ExecutorId {
                 value: format!("{kind}{number}-{}", role.replace('/', "-")),
             },
             r#type: Some(
-                if is_group {
-                    v1::executor_info::Type::Default
-                } else {
+                if is_custom {
                     v1::executor_info::Type::Custom
+                } else {
+                    v1::executor_info::Type::Default
                 }
                 .into(),
             ),
             framework_id: Some(v1::FrameworkId { value: id }),
-            command: (!is_group)
+            command: is_custom
                 .then(|| v1::CommandInfo { value: Some("run".to_owned()), ..Default::default() }),
             resources: resources_to_wire(&cost, self.format(index)),
             ..Default::default()
@@ -134,7 +139,7 @@ impl World {
             }
         }
         let mut operation = Operation::default();
-        let is_group = executor.as_ref().is_some_and(|it| it.command.is_none());
+        let is_group = executor.as_ref().is_some_and(|it| it.executor_id.value.starts_with(GROUP));
         if let (Some(executor), true) = (&executor, is_group) {
             let executor = executor.clone();
             let task_group = v1::TaskGroupInfo { tasks };

@@ -248,6 +248,12 @@ impl World {
                     session: SessionId(conn),
                     update: Box::new(update),
                 }),
+                agent_message::Body::ExecutorEnded(ended) => {
+                    Request::Happened(Event::ExecutorEnded {
+                        session: SessionId(conn),
+                        ended: Box::new(ended),
+                    })
+                }
                 agent_message::Body::Pong(_) => {
                     Request::Happened(Event::Pong { session: SessionId(conn) })
                 }

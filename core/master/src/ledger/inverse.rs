@@ -76,7 +76,7 @@ impl Ledger {
         let mut by_framework: BTreeMap<FrameworkId, Vec<v1::InverseOffer>> = BTreeMap::new();
         for agent in std::mem::take(&mut self.invitations.pending) {
             for framework in self.to_be_asked(now, &agent) {
-                let wire = self.make_inverse_offer(&agent, &framework);
+                let wire = self.make_inverse_offer(now, &agent, &framework);
                 by_framework.entry(framework).or_default().extend(wire);
             }
         }
@@ -107,6 +107,7 @@ impl Ledger {
 
     fn make_inverse_offer(
         &mut self,
+        now: Timestamp,
         agent: &AgentId,
         framework: &FrameworkId,
     ) -> Option<v1::InverseOffer> {
@@ -121,6 +122,8 @@ impl Ledger {
         let place = (agent.clone(), framework.clone());
         self.invitations.refused.remove(&place);
         self.invitations.open.insert(place, offer.id.clone());
+        let expires = now + self.registry.settings.offer_timeout;
+        self.timers.set(expires, Timer::InverseOffer(offer.id.clone()));
         let wire = v1::InverseOffer {
             id: (&offer.id).into(),
             url: self.agents.get(agent).map(|agent| offers::url(agent)),
@@ -187,11 +190,24 @@ impl Ledger {
         let here = open.take_while(|((place, _), _)| place == agent);
         let ids: Vec<OfferId> = here.map(|(_, id)| id.clone()).collect();
         for id in ids {
-            let Some(offer) = self.take_inverse_offer(&id) else { continue };
-            let rescind = Some(event::RescindInverseOffer { inverse_offer_id: (&id).into() });
-            let kind = event::Type::RescindInverseOffer;
-            let event = scheduler::Event { rescind_inverse_offer: rescind, ..status::event(kind) };
-            self.send(&offer.framework, event);
+            self.rescind_inverse_offer(&id);
+        }
+    }
+
+    fn rescind_inverse_offer(&mut self, id: &OfferId) -> Option<InverseOffer> {
+        let offer = self.take_inverse_offer(id)?;
+        let rescind = Some(event::RescindInverseOffer { inverse_offer_id: id.into() });
+        let kind = event::Type::RescindInverseOffer;
+        let event = scheduler::Event { rescind_inverse_offer: rescind, ..status::event(kind) };
+        self.send(&offer.framework, event);
+        Some(offer)
+    }
+
+    /// As offers, a question that nobody answers runs out: the answer may be
+    /// lost. It is asked anew.
+    pub(super) fn inverse_offer_due(&mut self, id: &OfferId) {
+        if let Some(offer) = self.rescind_inverse_offer(id) {
+            self.invite(&offer.agent);
         }
     }
 

@@ -21,6 +21,8 @@ pub(super) enum Timer {
     Absence(AgentId),
     /// Give up the next of those that wait for their turn.
     Removals,
+    /// Ask anew if the question is unanswered.
+    InverseOffer(OfferId),
     /// Ask frameworks again to leave the agent.
     Invite(AgentId),
     /// Forget agents that nobody will see again.
@@ -65,6 +67,7 @@ impl Ledger {
                 Timer::Ping(session) => self.ping_due(now, session),
                 Timer::Absence(agent) => self.absence_due(now, &agent),
                 Timer::Removals => self.removals_due(now),
+                Timer::InverseOffer(offer) => self.inverse_offer_due(&offer),
                 Timer::Invite(agent) => self.invite(&agent),
                 Timer::Registry => self.registry_due(now),
                 Timer::Recovery => self.end_recovery(),

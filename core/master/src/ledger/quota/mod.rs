@@ -177,7 +177,7 @@ impl Ledger {
     /// The role consumes more without having been offered it: what is offered to
     /// it may be too much now.
     pub(super) fn consumes_more(&mut self, role: &str) {
-        if !self.registry.quotas.is_empty() {
+        if !self.registry.quotas.is_empty() && !self.consuming.contains(role) {
             self.consuming.insert(role.into());
         }
     }

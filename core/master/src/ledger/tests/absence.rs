@@ -357,3 +357,25 @@ fn who_comes_back_is_asked_again() {
     world.register(register(Some("a1"), "host", vec![task], vec![]));
     assert_eq!(inverse(&mut world, "s2").len(), 1);
 }
+
+#[test]
+fn a_question_whose_answer_is_lost_is_asked_anew() {
+    let mut world = World::new();
+    let framework = world.subscribe("s1", aware()).unwrap();
+    let session =
+        world.agent(Some("a1"), vec![has(&framework, "a1", "t1", "TASK_RUNNING")], vec![]);
+    world.command(schedule(&[json!({"hostname": "host"})], 77)).unwrap();
+    let first = inverse(&mut world, "s1").remove(0);
+    // It answers its pings.
+    for _ in 0..4 {
+        world.wait(30_000);
+        world.apply(Event::Pong { session });
+    }
+    let rescinded: Vec<_> =
+        world.events["s1"].iter().filter_map(|it| it.rescind_inverse_offer.clone()).collect();
+    assert_eq!(rescinded.len(), 1);
+    assert_eq!(rescinded[0].inverse_offer_id, first.id);
+    let second = inverse(&mut world, "s1");
+    assert_eq!(second.len(), 1);
+    assert_ne!(second[0].id, first.id);
+}
