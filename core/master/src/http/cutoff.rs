@@ -11,7 +11,7 @@ use super::Shared;
 use karman_rt::http::Connection;
 
 /// What was said before a stream was closed may be read for so long.
-const GRACE: Duration = Duration::from_secs(if cfg!(test) { 0 } else { 10 });
+const GRACE: Duration = Duration::from_secs(if cfg!(test) { 2 } else { 10 });
 /// Who takes nothing of what waits for him for so long is cut off, whatever he
 /// was to read. Longer than four heartbeats.
 pub(crate) const UNREAD_MAX: Duration = Duration::from_secs(70);
