@@ -67,66 +67,84 @@ impl Session for Server {
             request.remote_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip());
         let session = SessionId(self.made.fetch_add(1, Ordering::Relaxed));
         let (messages, outgoing) = mpsc::channel(MESSAGES_QUEUE_MAX);
-        let reading = read(session, ip, request.into_inner(), messages, self.core.clone());
-        self.tasks.spawn("session", async move {
-            if let Err(status) = reading.await {
-                debug!(session = session.0, error = status.message(), "session ended");
-            }
-        });
+        let reader = Reader { session, incoming: request.into_inner(), core: self.core.clone() };
+        self.tasks.spawn("session", reader.run(ip, messages));
         let message = |body: Box<MessageBody>| MasterMessage { body: Some(*body) };
         Ok(Response::new(Box::pin(ReceiverStream::new(outgoing).map(message).map(Ok))))
     }
 }
 
-async fn read(
+/// Reads one agent's session.
+struct Reader {
     session: SessionId,
-    ip: IpAddr,
-    mut incoming: Streaming<AgentMessage>,
-    messages: mpsc::Sender<Box<MessageBody>>,
+    incoming: Streaming<AgentMessage>,
     core: mpsc::Sender<CoreRequest>,
-) -> Result<(), Status> {
-    let stopping = |_closed| Status::unavailable("the master is stopping");
-    let first = tokio::time::timeout(REGISTER_MAX, incoming.message())
-        .await
-        .map_err(|_elapsed| Status::deadline_exceeded("the agent did not register in time"))??;
-    let Some(AgentMessage { body: Some(Body::Register(register)) }) = first else {
-        return Err(Status::invalid_argument("the first message must be a registration"));
-    };
-    let reader = CancellationToken::new();
-    let cut = reader.clone();
-    let register = Box::new(Registration::from(register));
-    core.send(CoreRequest::Register { session, messages, reader, register, ip })
-        .await
-        .map_err(stopping)?;
-    let forwarded = cut.run_until_cancelled(forward(session, &mut incoming, &core)).await;
-    core.send(CoreRequest::Happened(Event::SessionClosed { session })).await.map_err(stopping)?;
-    forwarded.unwrap_or(Ok(()))
 }
 
-async fn forward(
-    session: SessionId,
-    incoming: &mut Streaming<AgentMessage>,
-    core: &mpsc::Sender<CoreRequest>,
-) -> Result<(), Status> {
-    while let Some(AgentMessage { body }) = incoming.message().await? {
-        let event = match body {
-            Some(Body::Status(update)) => Event::Status { session, update: Box::new(update) },
-            Some(Body::Pong(_)) => Event::Pong { session },
-            Some(Body::Register(_)) => {
-                return Err(Status::invalid_argument("an agent registers once per session"));
-            }
-            Some(Body::Message(message)) => {
-                Event::ExecutorMessage { session, message: Box::new(message) }
-            }
-            Some(Body::ExecutorEnded(ended)) => {
-                Event::ExecutorEnded { session, ended: Box::new(ended) }
-            }
-            // From a newer release.
-            None => continue,
+impl Reader {
+    async fn run(mut self, ip: IpAddr, messages: mpsc::Sender<Box<MessageBody>>) {
+        // What registering takes must not be held for the life of the session.
+        let registered = Box::pin(self.register(ip, messages)).await;
+        let forwarded = match registered {
+            Ok(cut) => cut.run_until_cancelled(self.forward()).await.unwrap_or(Ok(())),
+            Err(refused) => return ended(self.session, &refused),
         };
-        if core.send(CoreRequest::Happened(event)).await.is_err() {
-            break;
+        if let Err(broken) = forwarded {
+            ended(self.session, &broken);
         }
+        let closed = Event::SessionClosed { session: self.session };
+        // Without a core nobody wants to know.
+        let _stopping = self.core.send(CoreRequest::Happened(closed)).await;
     }
-    Ok(())
+
+    /// The token is cancelled when nobody wants to hear more from the agent.
+    async fn register(
+        &mut self,
+        ip: IpAddr,
+        messages: mpsc::Sender<Box<MessageBody>>,
+    ) -> Result<CancellationToken, Status> {
+        let first = tokio::time::timeout(REGISTER_MAX, self.incoming.message()).await.map_err(
+            |_elapsed| Status::deadline_exceeded("the agent did not register in time"),
+        )??;
+        let Some(AgentMessage { body: Some(Body::Register(register)) }) = first else {
+            return Err(Status::invalid_argument("the first message must be a registration"));
+        };
+        let cut = CancellationToken::new();
+        let (session, reader) = (self.session, cut.clone());
+        let register = Box::new(Registration::from(register));
+        let request = CoreRequest::Register { session, messages, reader, register, ip };
+        let sent = self.core.send(request).await;
+        sent.map_err(|_closed| Status::unavailable("the master is stopping"))?;
+        Ok(cut)
+    }
+
+    async fn forward(&mut self) -> Result<(), Status> {
+        while let Some(AgentMessage { body }) = self.incoming.message().await? {
+            let event = match body {
+                Some(body) => event(self.session, body)?,
+                // From a newer release.
+                None => continue,
+            };
+            if self.core.send(CoreRequest::Happened(event)).await.is_err() {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn ended(session: SessionId, status: &Status) {
+    debug!(session = session.0, error = status.message(), "session ended");
+}
+
+fn event(session: SessionId, body: Body) -> Result<Event, Status> {
+    Ok(match body {
+        Body::Status(update) => Event::Status { session, update: Box::new(update) },
+        Body::Pong(_) => Event::Pong { session },
+        Body::Register(_) => {
+            return Err(Status::invalid_argument("an agent registers once per session"));
+        }
+        Body::Message(message) => Event::ExecutorMessage { session, message: Box::new(message) },
+        Body::ExecutorEnded(ended) => Event::ExecutorEnded { session, ended: Box::new(ended) },
+    })
 }

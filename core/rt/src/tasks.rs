@@ -48,6 +48,8 @@ impl Tasks {
         F: Future<Output = ()> + Send + 'static,
     {
         let token = self.token.clone();
+        // Each wrapper would take room for it twice.
+        let task = Box::pin(task);
         self.tracker.spawn(async move {
             if token.run_until_cancelled(task).await.is_none() {
                 tracing::debug!(task = name, "task stopped");
