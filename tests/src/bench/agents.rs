@@ -1,6 +1,7 @@
 //! Emulated agents: real sessions with a real master, and no processes behind
 //! them. Every task that they are told to launch runs at once.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::{Context as _, Result};
@@ -13,12 +14,12 @@ use karman_api::session::{
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Endpoint;
 
 use crate::shape;
 
-/// A connection carries at most so many sessions at a time.
-const SESSIONS_PER_CONNECTION: usize = 150;
+/// So many connections go out from one address, which has a port for each.
+const CONNECTIONS_PER_ADDRESS: usize = 20_000;
 /// Registrations that are under way at a time.
 const DIALS: usize = 64;
 const OUTGOING: usize = 4096;
@@ -37,16 +38,13 @@ impl Agents {
     ) -> Result<Self> {
         let mut running = tokio::task::JoinSet::new();
         let (admitted, mut arrivals) = mpsc::channel::<Result<()>>(DIALS);
-        let (mut channel, mut begun, mut done) = (None, 0_usize, 0_usize);
+        let (mut begun, mut done) = (0_usize, 0_usize);
         for register in registers {
-            if begun.is_multiple_of(SESSIONS_PER_CONNECTION) {
-                channel = Some(connect(session).await?);
-            }
-            let client = channel.clone().context("no connection")?;
+            let endpoint = endpoint(session, begun)?;
             begun += 1;
             let admitted = admitted.clone();
             running.spawn(async move {
-                match open(client, register).await {
+                match open(&endpoint, register).await {
                     Ok((agent, outgoing, incoming)) => {
                         let _gone = admitted.send(Ok(())).await;
                         live(agent, outgoing, incoming).await;
@@ -73,14 +71,18 @@ impl Agents {
     }
 }
 
-async fn connect(session: &str) -> Result<SessionClient<Channel>> {
-    let channel = Endpoint::from_shared(session.to_owned())?.tcp_nodelay(true).connect().await?;
-    Ok(SessionClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX))
+/// Every agent has a connection of its own, as real ones do.
+fn endpoint(session: &str, at: usize) -> Result<Endpoint> {
+    let host = u8::try_from(at / CONNECTIONS_PER_ADDRESS + 1)?;
+    let from = IpAddr::V4(Ipv4Addr::new(127, 0, 0, host));
+    Ok(Endpoint::from_shared(session.to_owned())?.tcp_nodelay(true).local_address(Some(from)))
 }
 
 type Session = (String, mpsc::Sender<AgentMessage>, Streaming<MasterMessage>);
 
-async fn open(mut client: SessionClient<Channel>, register: Register) -> Result<Session> {
+async fn open(endpoint: &Endpoint, register: Register) -> Result<Session> {
+    let channel = endpoint.connect().await?;
+    let mut client = SessionClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let (outgoing, messages) = mpsc::channel(OUTGOING);
     let body = Some(agent_message::Body::Register(register));
     outgoing.send(AgentMessage { body }).await?;

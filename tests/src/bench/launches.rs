@@ -50,13 +50,16 @@ async fn measure(codec: Codec) -> Result<f64> {
     Ok(TASKS as f64 / begun.elapsed().as_secs_f64())
 }
 
-/// Takes all offers until it has launched what it wants.
+/// Takes offers until it has launched what it wants.
 pub(crate) struct Launcher {
     calls: Pipe,
     acknowledgements: Vec<Pipe>,
     wanted: usize,
-    launched: usize,
+    /// By the number of the task.
+    launched: Vec<Instant>,
     running: usize,
+    /// From each launch to the word that the task runs.
+    latencies: Vec<Duration>,
 }
 
 impl Launcher {
@@ -66,7 +69,8 @@ impl Launcher {
             acknowledgements.push(scheduler.pipe().await?);
         }
         let calls = scheduler.pipe().await?;
-        Ok(Self { calls, acknowledgements, wanted, launched: 0, running: 0 })
+        let (launched, latencies) = (Vec::new(), Vec::new());
+        Ok(Self { calls, acknowledgements, wanted, launched, running: 0, latencies })
     }
 
     /// Goes on until so many of its tasks run.
@@ -76,32 +80,58 @@ impl Launcher {
                 .await
                 .with_context(|| format!("silence after {} tasks", self.running))?
                 .context("the stream ended")?;
-            self.handle(event).await?;
+            for offer in self.handle(event).await? {
+                self.take(offer, TASKS_PER_ACCEPT).await?;
+            }
         }
         Ok(())
     }
 
-    async fn handle(&mut self, event: Event) -> Result<()> {
-        for offer in event.offers.into_iter().flat_map(|offers| offers.offers) {
-            self.take(offer).await?;
+    /// The same at a steady pace, one task at a time.
+    pub(crate) async fn pace(
+        &mut self,
+        scheduler: &mut Scheduler,
+        running: usize,
+        interval: Duration,
+    ) -> Result<()> {
+        let mut offers = Vec::new();
+        let mut ticks = tokio::time::interval(interval);
+        while self.running < running {
+            tokio::select! {
+                event = scheduler.events.recv() => {
+                    offers.extend(self.handle(event.context("the stream ended")?).await?);
+                }
+                _ = ticks.tick(), if !offers.is_empty() && self.launched.len() < self.wanted => {
+                    self.take(offers.remove(0), 1).await?;
+                }
+                () = tokio::time::sleep(SILENCE_MAX) => {
+                    anyhow::bail!("silence after {} tasks", self.running);
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Returns the offers in it.
+    async fn handle(&mut self, event: Event) -> Result<Vec<v1::Offer>> {
         if let Some(update) = event.update {
             self.acknowledge(update.status).await?;
         }
-        Ok(())
+        Ok(event.offers.map(|offers| offers.offers).unwrap_or_default())
     }
 
-    /// How long each ACCEPT took to be answered, until now.
-    pub(crate) fn take_latencies(&self) -> Vec<Duration> {
-        self.calls.take_latencies()
+    /// How long each task took to run, since this was asked last.
+    pub(crate) fn take_latencies(&mut self) -> Vec<Duration> {
+        std::mem::take(&mut self.latencies)
     }
 
-    async fn take(&mut self, offer: v1::Offer) -> Result<()> {
-        let count = TASKS_PER_ACCEPT.min(self.wanted - self.launched);
+    async fn take(&mut self, offer: v1::Offer, tasks: usize) -> Result<()> {
+        let first = self.launched.len();
+        let count = tasks.min(self.wanted - first);
         let agent = &offer.agent_id.value;
         let task = |n: usize| shape::task(agent, format!("web.{n}"));
-        let task_infos = (self.launched..self.launched + count).map(task).collect();
-        self.launched += count;
+        let task_infos = (first..first + count).map(task).collect();
+        self.launched.extend(std::iter::repeat_n(Instant::now(), count));
         let launch = v1::offer::Operation {
             r#type: Some(operation::Type::Launch.into()),
             launch: Some(operation::Launch { task_infos }),
@@ -125,6 +155,9 @@ impl Launcher {
             anyhow::bail!("a task is not running: {status:?}");
         }
         self.running += 1;
+        let number = status.task_id.value.rsplit_once('.').and_then(|(_, n)| n.parse().ok());
+        let launched = number.and_then(|n: usize| self.launched.get(n));
+        self.latencies.push(launched.context("nobody launched the task")?.elapsed());
         let (Some(agent_id), Some(uuid)) = (status.agent_id, status.uuid) else { return Ok(()) };
         let acknowledge = call::Acknowledge { agent_id, task_id: status.task_id, uuid };
         let call = Call {

@@ -1,10 +1,6 @@
 //! A framework that wastes nothing: its calls are pipelined over a few plain
 //! connections, its events are read as they come.
 
-use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
-
 use anyhow::{Context as _, Result, ensure};
 use futures::StreamExt as _;
 use karman_api::codec::Codec;
@@ -78,11 +74,9 @@ impl Scheduler {
             ),
             codec: self.codec,
             framework: self.framework.clone(),
-            waiting: Arc::default(),
-            latencies: Arc::default(),
         };
         tokio::spawn(write(queue, writer));
-        tokio::spawn(read(reader, Arc::clone(&pipe.waiting), Arc::clone(&pipe.latencies)));
+        tokio::spawn(read(reader));
         Ok(pipe)
     }
 }
@@ -107,8 +101,6 @@ pub(crate) struct Pipe {
     head: String,
     codec: Codec,
     framework: v1::FrameworkId,
-    waiting: Arc<Mutex<VecDeque<Instant>>>,
-    latencies: Arc<Mutex<Vec<Duration>>>,
 }
 
 impl Pipe {
@@ -119,13 +111,7 @@ impl Pipe {
         bytes.extend_from_slice(self.head.as_bytes());
         bytes.extend_from_slice(format!("{}\r\n\r\n", body.len()).as_bytes());
         bytes.extend_from_slice(&body);
-        self.waiting.lock().ok().context("the reader failed")?.push_back(Instant::now());
         self.calls.send(bytes).await.context("the connection ended")
-    }
-
-    /// How long each call took to be answered, until now.
-    pub(crate) fn take_latencies(&self) -> Vec<Duration> {
-        self.latencies.lock().map(|mut all| std::mem::take(&mut *all)).unwrap_or_default()
     }
 }
 
@@ -145,12 +131,8 @@ async fn write(mut queue: mpsc::Receiver<Vec<u8>>, mut writer: OwnedWriteHalf) {
     }
 }
 
-/// Times the answers; all of them are `202 Accepted` without a body.
-async fn read(
-    mut reader: OwnedReadHalf,
-    waiting: Arc<Mutex<VecDeque<Instant>>>,
-    latencies: Arc<Mutex<Vec<Duration>>>,
-) -> Result<()> {
+/// Reads the answers; all of them are `202 Accepted` without a body.
+async fn read(mut reader: OwnedReadHalf) -> Result<()> {
     const END: &[u8] = b"\r\n\r\n";
     let mut buffer = Vec::with_capacity(READ_BYTES);
     loop {
@@ -164,10 +146,6 @@ async fn read(
             let answer = buffer.get(begin..).unwrap_or_default();
             ensure!(answer.starts_with(b"HTTP/1.1 202"), "{}", String::from_utf8_lossy(answer));
             begin += length + END.len();
-            let sent = waiting.lock().ok().and_then(|mut all| all.pop_front());
-            if let (Some(sent), Ok(mut all)) = (sent, latencies.lock()) {
-                all.push(sent.elapsed());
-            }
         }
         buffer.drain(..begin);
     }
