@@ -11,15 +11,19 @@ use karman_api::session::{
     AgentMessage, Launch, MasterMessage, Pong, Register, StatusUpdate, agent_message,
     master_message,
 };
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
 
+use crate::row::say;
 use crate::shape;
 
 /// So many connections go out from one address, which has a port for each.
 const CONNECTIONS_PER_ADDRESS: usize = 20_000;
+/// Files that are kept for other things than connections of agents.
+const FILES_KEPT: u64 = 1_000;
 /// Registrations that are under way at a time.
 const DIALS: usize = 64;
 const OUTGOING: usize = 4096;
@@ -34,17 +38,21 @@ impl Agents {
     /// Registers one agent for each of `registers` and returns when all are in.
     pub(crate) async fn start(
         session: &str,
-        registers: impl Iterator<Item = Register>,
+        registers: impl ExactSizeIterator<Item = Register>,
     ) -> Result<Self> {
         let mut running = tokio::task::JoinSet::new();
         let (admitted, mut arrivals) = mpsc::channel::<Result<()>>(DIALS);
-        let (mut begun, mut done) = (0_usize, 0_usize);
+        let share = sessions_per_connection(registers.len())?;
+        let (mut channel, mut begun, mut done) = (None, 0_usize, 0_usize);
         for register in registers {
-            let endpoint = endpoint(session, begun)?;
+            if begun.is_multiple_of(share) {
+                channel = Some(endpoint(session, begun / share)?.connect_lazy());
+            }
+            let channel = channel.clone().context("no connection")?;
             begun += 1;
             let admitted = admitted.clone();
             running.spawn(async move {
-                match open(&endpoint, register).await {
+                match open(channel, register).await {
                     Ok((agent, outgoing, incoming)) => {
                         let _gone = admitted.send(Ok(())).await;
                         live(agent, outgoing, incoming).await;
@@ -71,7 +79,17 @@ impl Agents {
     }
 }
 
-/// Every agent has a connection of its own, as real ones do.
+/// Every agent has a connection of its own, as real ones do, where this system
+/// lets a process have so many.
+fn sessions_per_connection(agents: usize) -> Result<usize> {
+    let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
+    let connections = usize::try_from(hard.saturating_sub(FILES_KEPT))?.max(1);
+    let share = agents.div_ceil(connections).max(1);
+    say(&format!("{agents} agents, {share} of them on a connection"));
+    Ok(share)
+}
+
 fn endpoint(session: &str, at: usize) -> Result<Endpoint> {
     let host = u8::try_from(at / CONNECTIONS_PER_ADDRESS + 1)?;
     let from = IpAddr::V4(Ipv4Addr::new(127, 0, 0, host));
@@ -80,8 +98,7 @@ fn endpoint(session: &str, at: usize) -> Result<Endpoint> {
 
 type Session = (String, mpsc::Sender<AgentMessage>, Streaming<MasterMessage>);
 
-async fn open(endpoint: &Endpoint, register: Register) -> Result<Session> {
-    let channel = endpoint.connect().await?;
+async fn open(channel: Channel, register: Register) -> Result<Session> {
     let mut client = SessionClient::new(channel).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let (outgoing, messages) = mpsc::channel(OUTGOING);
     let body = Some(agent_message::Body::Register(register));

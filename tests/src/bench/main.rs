@@ -16,13 +16,10 @@ mod state;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use nix::sys::resource::{Resource, setrlimit};
 
 /// Memory is measured, so it is managed as in the real binary.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-const FILES_MAX: u64 = 200_000;
 
 type Part = fn() -> Result<()>;
 
@@ -39,7 +36,6 @@ fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
     // The HTTP client insists on one, whatever it talks to.
     let _installed = rustls::crypto::ring::default_provider().install_default();
-    raise_limits();
     let result = match args.first().map(String::as_str) {
         Some(master::ROLE) => master::serve(args.get(1).map(String::as_str)),
         _parts => parts(&args),
@@ -50,13 +46,6 @@ fn main() -> ExitCode {
             row::say(&format!("error: {error:#}"));
             ExitCode::FAILURE
         }
-    }
-}
-
-/// Every emulated agent has a connection of its own, at both ends.
-fn raise_limits() {
-    if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, FILES_MAX, FILES_MAX) {
-        row::say(&format!("cannot open {FILES_MAX} files, and not measure many agents: {error}"));
     }
 }
 

@@ -9,6 +9,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result};
 use karman_rt::Tasks;
 use karman_store::embedded::Embedded;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
@@ -73,6 +74,9 @@ impl Drop for Master {
 /// Is a master until its standard input ends.
 pub(crate) fn serve(folder: Option<&str>) -> Result<()> {
     let folder = Path::new(folder.context("the master needs a folder")?).to_owned();
+    // As the real binary does.
+    let (_soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, hard, hard)?;
     super::runtime()?.block_on(async move {
         let local = IpAddr::V4(Ipv4Addr::LOCALHOST);
         let http = TcpListener::bind((local, 0)).await?;

@@ -8,6 +8,8 @@ use crate::row::Row;
 use crate::shape;
 
 const AGENTS: usize = 50_000;
+/// So many may have a connection each on most systems.
+const FEW: usize = 15_000;
 const TASKS_PER_AGENT: usize = 20;
 const FRAMEWORKS: usize = 5;
 const TARGET_MIB: f64 = 4096.0;
@@ -15,6 +17,13 @@ const KIB: f64 = 1024.0;
 
 pub(crate) fn run() -> Result<()> {
     let idle = resident(0, 0)?;
+    let few = resident(FEW, 0)?;
+    Row::new(
+        "master_rss_per_agent_with_own_connection_kib",
+        (few - idle) * KIB / FEW as f64,
+        "KiB",
+    )
+    .print();
     let agents = resident(AGENTS, 0)?;
     let all = resident(AGENTS, TASKS_PER_AGENT)?;
     let tasks = AGENTS * TASKS_PER_AGENT;
