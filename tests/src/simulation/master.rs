@@ -18,7 +18,7 @@ use karman_store::Change;
 
 use super::clock::{Clock, Wall};
 use super::laws::{Cause, Laws};
-use super::net::{BACKLOG_MAX, Conn, End, Packet};
+use super::net::{BACKLOG_MAX, Client, Conn, End, Packet};
 use super::world::{What, World};
 
 /// Between two tries to commit, as in the real core.
@@ -390,9 +390,13 @@ impl World {
         let Some(link) = self.links.get_mut(&conn).filter(|link| link.is_open(End::Master)) else {
             return self.cut_off(master, conn);
         };
+        let client = link.client;
         match &mut link.backlog {
             Some(backlog) if backlog.len() >= BACKLOG_MAX => {
                 self.note(&[7, conn], || format!("{conn} does not read and is cut off"));
+                if let Client::Framework(index) = client {
+                    self.lost_touch(index, conn);
+                }
                 self.hang_up(conn, End::Master);
                 self.cut_off(master, conn);
             }

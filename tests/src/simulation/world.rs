@@ -257,7 +257,7 @@ impl World {
                 agent_message::Body::Pong(_) => {
                     Request::Happened(Event::Pong { session: SessionId(conn) })
                 }
-                _for_others => return,
+                agent_message::Body::Message(_) => return,
             },
             (Packet::Subscribe { info, suppressed }, _) => {
                 Request::Subscribe { conn, info, suppressed }

@@ -449,7 +449,7 @@ fn agent_id(agent: usize) -> String {
 
 proptest! {
     #[test]
-    fn the_books_stay_right(steps in prop::collection::vec(step(), 1..120)) {
+    fn the_books_stay_right(steps in prop::collection::vec(step(), 1..80)) {
         let mut play = Play {
             world: World::new(),
             ids: BTreeMap::new(),
