@@ -41,6 +41,9 @@ const BOXED: &[&str] = &[
     ".mesos.v1.Task.container",
     ".mesos.v1.Task.health_check",
     ".mesos.v1.Task.discovery",
+    ".karman.session.v1.AgentTask.task",
+    ".karman.session.v1.AgentTask.status",
+    ".karman.session.v1.AgentTask.latest",
     ".karman.session.v1.AgentTask.executor",
 ];
 

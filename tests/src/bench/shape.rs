@@ -123,9 +123,8 @@ pub(crate) fn register(
         let status = status(&agent_id, &task.task_id, v1::TaskState::TaskRunning);
         session::AgentTask {
             framework_id: framework.and_then(|framework| framework.id.clone()),
-            task: Some(task),
-            status: Some(status.clone()),
-            latest: Some(status),
+            task: Some(Box::new(task)),
+            status: Some(Box::new(status)),
             ..Default::default()
         }
     };

@@ -158,9 +158,9 @@ impl Agent {
     fn register(&self) -> session::Register {
         let task = |((framework, _), task): (&Name, &Task)| session::AgentTask {
             framework_id: Some(v1::FrameworkId { value: framework.clone() }),
-            task: Some(task.info.clone()),
-            status: task.updates.outstanding().cloned(),
-            latest: task.updates.latest.clone(),
+            task: Some(Box::new(task.info.clone())),
+            status: task.updates.outstanding().cloned().map(Box::new),
+            latest: task.updates.latest.clone().map(Box::new),
             executor: task.group.clone().map(Box::new),
         };
         session::Register {

@@ -55,12 +55,15 @@ impl Core {
 
     /// Everything that a master which knows nothing must know.
     fn register(&self) -> Register {
-        let task = |entry: &Entry| AgentTask {
-            framework_id: Some(FrameworkId { value: entry.record.framework_id.clone() }),
-            task: Some(entry.record.task.clone()),
-            status: entry.updates.outstanding().cloned(),
-            latest: entry.updates.latest().cloned(),
-            executor: entry.record.member.as_ref().map(|it| Box::new(it.executor.clone())),
+        let task = |entry: &Entry| {
+            let (status, latest) = (entry.updates.outstanding(), entry.updates.latest());
+            AgentTask {
+                framework_id: Some(FrameworkId { value: entry.record.framework_id.clone() }),
+                task: Some(Box::new(entry.record.task.clone())),
+                status: status.cloned().map(Box::new),
+                latest: latest.filter(|_| latest != status).cloned().map(Box::new),
+                executor: entry.record.member.as_ref().map(|it| Box::new(it.executor.clone())),
+            }
         };
         let heard = |entry: &&Entry| !entry.silent;
         Register {

@@ -147,7 +147,7 @@ impl Reader {
     /// `None`: it does not say which task of whom it is.
     fn read(&mut self, task: session::AgentTask) -> Option<Result<Returning, Unacceptable>> {
         let session::AgentTask { framework_id, task, status, latest, executor } = task;
-        let (framework, mut info) = (framework_id?, task?);
+        let (framework, mut info) = (framework_id?, *task?);
         info.executor = info.executor.or(executor);
         let framework = self.framework(&framework.value);
         let role = validate::task::account_of(&info);
@@ -166,7 +166,7 @@ impl Reader {
         };
         let mut task = Task::new(framework, self.agent.clone(), role, &info, resources);
         let now = latest.as_ref().or(status.as_ref());
-        task.state = now.map_or(TaskState::TaskStaging, v1::TaskStatus::state);
+        task.state = now.map_or(TaskState::TaskStaging, |status| status.state());
         let latest = latest.filter(|latest| status.as_ref() != Some(latest));
         if let Some(mut told) = status {
             task.tell(&mut told);

@@ -74,15 +74,20 @@ impl Ledger {
         let id = &agent.id.clone();
         let mut sum = Sum::default();
         let mut dead = BTreeSet::new();
+        let mut last: Option<FrameworkId> = None;
+        // By framework: each is looked up once.
         for mut returning in tasks {
             let framework = &mut returning.task.framework;
-            if !self.ensure_framework(now, framework, &mut infos) {
-                dead.insert(framework.clone());
-                continue;
+            if last.as_ref() != Some(framework) {
+                if !self.ensure_framework(now, framework, &mut infos) {
+                    dead.insert(framework.clone());
+                    continue;
+                }
+                last = self.frameworks.get(framework).map(|known| known.id.clone());
             }
             // And by all tasks of the framework.
-            if let Some(known) = self.frameworks.get(framework) {
-                framework.clone_from(&known.id);
+            if let Some(known) = &last {
+                framework.clone_from(known);
             }
             self.found(now, id, returning, &mut sum);
         }
@@ -144,37 +149,27 @@ impl Ledger {
 
     /// The agent has the task.
     fn found(&mut self, now: Timestamp, agent: &AgentId, returning: Returning, sum: &mut Sum) {
-        let (framework, id) = (returning.task.framework.clone(), returning.task.id.clone());
-        let Some(old) = self.claim(agent, &framework, &id) else {
-            self.tell_kill(agent, &framework, &id, None);
-            return;
-        };
-        let Some(owner) = self.framework_mut(&framework) else { return };
-        let was_unreachable = owner.unreachable.remove(&id);
-        let returned = was_unreachable.is_some();
-        let old = old.or(was_unreachable);
         let Returning { task, open, executor } = returning;
+        let (framework, id) = (task.framework.clone(), task.id.clone());
+        let Some(old) = self.claim(agent, &framework, &id) else {
+            return self.tell_kill(agent, &framework, &id, None);
+        };
         let Some(mut task) = self.completed(task, open, old.as_deref()) else { return };
         task.agent.clone_from(agent);
         let resources = self.pool.adopt(&task.resources);
         task.resources = self.with_own_volumes(agent, &task.role, resources);
         if let Some(old) = old {
-            task.kill = old.kill;
-            if old.has_statuses() {
-                task.inherit_statuses(&old);
-            }
+            task.inherit(&old);
         }
         if let Some(executor) = executor.filter(|_| !task.is_terminal()) {
             self.employ_found(agent, &framework, &task.role, &executor);
         }
-        let kill = task.kill.filter(|_| !task.is_terminal());
-        let state = task.state;
+        let (state, kill) = (task.state, task.kill.filter(|_| !task.is_terminal()));
         sum.add(&task);
         self.touch_task(&framework, &id);
-        if let Some(owner) = self.framework_mut(&framework) {
-            owner.tasks.insert(Arc::new(task));
-        }
-        if returned {
+        let Some(owner) = self.framework_mut(&framework) else { return };
+        owner.tasks.insert(Arc::new(task));
+        if owner.unreachable.remove(&id).is_some() {
             let verdict = Verdict::new(state, Reason::AgentReregistered, "Agent re-registered");
             let status = verdict.status(now, &id, Some(agent));
             self.send_status(&framework, status);
@@ -210,8 +205,8 @@ impl Ledger {
         framework: &FrameworkId,
         id: &TaskId,
     ) -> Option<Option<Arc<Task>>> {
-        let known = self.frameworks.get(framework).and_then(|owner| owner.tasks.get(id));
-        match known {
+        let owner = self.frameworks.get(framework)?;
+        match owner.tasks.get(id) {
             Some(other) if other.agent != *agent => {
                 if !other.is_terminal() {
                     return None;
@@ -219,7 +214,8 @@ impl Ledger {
                 self.complete_task(framework, id);
                 Some(None)
             }
-            same => Some(same.cloned()),
+            Some(same) => Some(Some(Arc::clone(same))),
+            None => Some(owner.unreachable.get(id).cloned()),
         }
     }
 

@@ -236,8 +236,11 @@ impl Task {
     }
 
     /// Takes over what was known of the task before its agent came back.
-    pub(super) fn inherit_statuses(&mut self, old: &Self) {
-        self.statuses.clone_from(&old.statuses);
+    pub(super) fn inherit(&mut self, old: &Self) {
+        self.kill = old.kill;
+        if !old.statuses.is_empty() {
+            self.statuses.clone_from(&old.statuses);
+        }
     }
 
     /// By time, without their ids and payloads.
@@ -248,10 +251,6 @@ impl Task {
     /// The same with their states, encoded.
     pub fn encoded_statuses(&self) -> impl Iterator<Item = (TaskState, &[u8])> {
         self.statuses.iter().map(|status| (status.state, &*status.body))
-    }
-
-    pub const fn has_statuses(&self) -> bool {
-        !self.statuses.is_empty()
     }
 
     /// As the operator API shows it.

@@ -131,6 +131,9 @@ impl Tasks {
     where
         TaskId: Borrow<Q>,
     {
+        if self.by_id.is_empty() {
+            return None;
+        }
         let task = self.by_id.remove(id)?;
         self.discount(&task);
         Some(task)

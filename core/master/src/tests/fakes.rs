@@ -297,9 +297,8 @@ impl Agent {
         let status = self.status(&task.task_id.value, state);
         AgentTask {
             framework_id: Some(v1::FrameworkId { value: framework.into() }),
-            task: Some(task),
-            status: Some(status.clone()),
-            latest: Some(status),
+            task: Some(Box::new(task)),
+            status: Some(Box::new(status)),
             ..Default::default()
         }
     }

@@ -161,8 +161,7 @@ mod tests {
             session::AgentTask {
                 framework_id: Some(v1::FrameworkId { value: "f1".into() }),
                 task: Some(serde_json::from_value(info).unwrap()),
-                status: Some(status.clone()),
-                latest: Some(status),
+                status: Some(Box::new(status)),
                 ..Default::default()
             }
         };

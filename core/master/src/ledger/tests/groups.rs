@@ -76,7 +76,7 @@ fn executors_come_back_with_their_agents() {
     world.apply(Event::SessionClosed { session });
     let back = |task: v1::TaskInfo| karman_api::session::AgentTask {
         framework_id: Some((&framework).into()),
-        task: Some(task),
+        task: Some(Box::new(task)),
         ..Default::default()
     };
     let tasks = launch.tasks.into_iter().map(back).collect();

@@ -340,8 +340,8 @@ pub(in crate::ledger) fn has(
     session::AgentTask {
         framework_id: Some(framework.into()),
         task: Some(serde_json::from_value(task_info(agent, task, 1.0)).unwrap()),
-        status: Some(status(task, state, true)),
-        latest: Some(status(task, state, true)),
+        status: Some(Box::new(status(task, state, true))),
+        latest: Some(Box::new(status(task, state, true))),
         ..Default::default()
     }
 }
