@@ -2,6 +2,7 @@
 //! all agents decoded, applied and stored, in batches as they would come in.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -60,7 +61,7 @@ pub(crate) fn run() -> Result<()> {
 /// back.
 async fn measure(registers: &[Bytes]) -> Result<(Duration, Duration)> {
     let folder = tempfile::tempdir()?;
-    let store: std::sync::Arc<dyn Store> = Embedded::open(&folder.path().join("state"))?;
+    let store: Arc<dyn Store> = Embedded::open(&folder.path().join("state"))?;
     let leadership = store.campaign("bench").await?;
     let mut first = ledger("first", 1_000_000);
     register_all(&mut first, registers, &*store, &leadership).await?;
@@ -96,14 +97,19 @@ async fn register_all(
 ) -> Result<()> {
     let now = ledger.view().identity.started;
     let (decoded, mut waiting) = mpsc::channel::<Result<Event>>(QUEUE_MAX);
-    let registers = registers.to_vec();
-    let reader = tokio::task::spawn_blocking(move || {
-        for (at, bytes) in registers.into_iter().enumerate() {
-            if decoded.blocking_send(decode(at, bytes)).is_err() {
-                break;
+    let readers = std::thread::available_parallelism()?.get();
+    let registers: Arc<[Bytes]> = registers.into();
+    for reader in 0..readers {
+        let (decoded, registers) = (decoded.clone(), Arc::clone(&registers));
+        tokio::task::spawn_blocking(move || {
+            for (at, bytes) in registers.iter().enumerate().skip(reader).step_by(readers) {
+                if decoded.blocking_send(decode(at, bytes.clone())).is_err() {
+                    break;
+                }
             }
-        }
-    });
+        });
+    }
+    drop(decoded);
     let mut batch = Vec::new();
     while waiting.recv_many(&mut batch, BATCH).await > 0 {
         let mut effects = Vec::new();
@@ -121,7 +127,7 @@ async fn register_all(
             store.commit(&leadership.fence, part).await?;
         }
     }
-    Ok(reader.await?)
+    Ok(())
 }
 
 fn decode(at: usize, bytes: Bytes) -> Result<Event> {

@@ -10,6 +10,10 @@ use tokio::sync::Notify;
 
 use crate::ledger::{Touched, View};
 
+/// So many touches of tasks are kept as they come; whoever does not take them
+/// keeps each task once, from twice as many on.
+const TOUCHES_MIN: usize = 65_536;
+
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Facts(Arc<Cell>);
 
@@ -25,6 +29,8 @@ struct Left {
     listening: bool,
     view: Option<Arc<View>>,
     touched: Touched,
+    /// So many tasks are in order and each there once.
+    ordered: usize,
 }
 
 impl Facts {
@@ -34,10 +40,11 @@ impl Facts {
             return;
         }
         left.view = Some(Arc::clone(view));
-        let Touched { tasks, agents, frameworks } = touched;
-        left.touched.tasks.extend(tasks.iter().cloned());
-        left.touched.agents.extend(agents.iter().cloned());
-        left.touched.frameworks.extend(frameworks.iter().cloned());
+        left.touched.append(touched);
+        if left.touched.tasks.len() > left.ordered * 2 + TOUCHES_MIN {
+            left.touched.put_in_order();
+            left.ordered = left.touched.tasks.len();
+        }
         drop(left);
         self.0.news.notify_one();
     }
@@ -64,6 +71,10 @@ impl Facts {
     fn take(&self) -> Option<(Arc<View>, Touched)> {
         let mut left = self.0.left.lock().unwrap_or_else(PoisonError::into_inner);
         let view = left.view.take()?;
-        Some((view, std::mem::take(&mut left.touched)))
+        left.ordered = 0;
+        let mut touched = std::mem::take(&mut left.touched);
+        drop(left);
+        touched.put_in_order();
+        Some((view, touched))
     }
 }

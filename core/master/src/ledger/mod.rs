@@ -104,9 +104,24 @@ impl View {
 /// What changed since names were last computed.
 #[derive(Clone, Debug, Default)]
 pub struct Touched {
-    pub tasks: BTreeSet<(FrameworkId, TaskId)>,
+    /// In no order and some several times, until they are put in order.
+    pub tasks: Vec<(FrameworkId, TaskId)>,
     pub agents: BTreeSet<AgentId>,
     pub frameworks: BTreeSet<FrameworkId>,
+}
+
+impl Touched {
+    pub fn append(&mut self, more: &Self) {
+        self.tasks.extend_from_slice(&more.tasks);
+        self.agents.extend(more.agents.iter().cloned());
+        self.frameworks.extend(more.frameworks.iter().cloned());
+    }
+
+    /// Each task once, by framework and id.
+    pub fn put_in_order(&mut self) {
+        self.tasks.sort_unstable();
+        self.tasks.dedup();
+    }
 }
 
 #[derive(Debug)]
@@ -141,10 +156,7 @@ pub struct Ledger {
     frameworks_made: u64,
     offers_made: u64,
     counters: Counters,
-    /// Without the tasks.
     touched: Touched,
-    /// Some of them several times.
-    touched_tasks: Vec<(FrameworkId, TaskId)>,
     /// Equal resources of tasks.
     pool: pool::Pool,
     effects: Vec<Effect>,
@@ -185,7 +197,6 @@ impl Ledger {
             offers_made: 0,
             counters: Counters::default(),
             touched: Touched::default(),
-            touched_tasks: Vec::new(),
             pool: pool::Pool::default(),
             effects: Vec::new(),
         }
@@ -258,8 +269,7 @@ impl Ledger {
     }
 
     pub fn take_touched(&mut self) -> Touched {
-        let tasks = std::mem::take(&mut self.touched_tasks).into_iter().collect();
-        Touched { tasks, ..std::mem::take(&mut self.touched) }
+        std::mem::take(&mut self.touched)
     }
 
     /// The same as [`View::awaits_agents`].
@@ -308,7 +318,7 @@ impl Ledger {
     }
 
     fn touch_task(&mut self, framework: &FrameworkId, task: &TaskId) {
-        self.touched_tasks.push((framework.clone(), task.clone()));
+        self.touched.tasks.push((framework.clone(), task.clone()));
     }
 }
 

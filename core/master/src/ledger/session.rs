@@ -163,7 +163,9 @@ impl Ledger {
             for (framework, task) in &old.tasks {
                 self.uncharge(framework, task);
             }
-            self.dismiss_all(&id);
+            if !old.executors.is_empty() {
+                self.dismiss_all(&id);
+            }
             agent.tasks = old.tasks.union(&old.lost).cloned().collect();
             agent.operations.clone_from(&old.operations);
             if old.is_awaited() {
