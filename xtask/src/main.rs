@@ -60,3 +60,15 @@ fn main() -> ExitCode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn all_commands_can_be_parsed() {
+        Args::command().debug_assert();
+    }
+}

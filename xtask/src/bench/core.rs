@@ -14,6 +14,7 @@ const PACKAGE: &str = "karman-tests";
 const PROGRAM: &str = "core-bench";
 
 #[derive(Debug, clap::Args)]
+#[group(skip)]
 pub(crate) struct Options {
     #[command(flatten)]
     report: report::Options,
