@@ -28,6 +28,8 @@ pub struct Scheduler {
     response: reqwest::Response,
     decoder: recordio::Decoder,
     events: VecDeque<Value>,
+    /// OFFERS that came while something else was awaited: it still has them.
+    offers: VecDeque<Value>,
 }
 
 /// A client without a deadline, because streams do not end.
@@ -91,29 +93,51 @@ impl Scheduler {
         assert_eq!(response.status(), 200);
         let stream = response.headers()["Mesos-Stream-Id"].to_str().expect("text").to_owned();
         let decoder = recordio::Decoder::new(RECORD_BYTES_MAX);
+        let (events, offers) = (VecDeque::new(), VecDeque::new());
         let mut scheduler =
-            Self { id: Value::Null, stream, url, http, response, decoder, events: VecDeque::new() };
+            Self { id: Value::Null, stream, url, http, response, decoder, events, offers };
         scheduler.id = scheduler.next("SUBSCRIBED").await["subscribed"]["framework_id"].clone();
         scheduler
     }
 
-    /// The next event of a type; others are passed over.
+    /// The next event of a type; others are passed over, but for offers: whoever
+    /// asks for those gets them then, unless they were taken back.
     ///
     /// # Panics
     /// When it does not come in time, or the stream ends or brings an error.
     pub async fn next(&mut self, kind: &str) -> Value {
+        if kind == "OFFERS"
+            && let Some(kept) = self.offers.pop_front()
+        {
+            return kept;
+        }
         let wanted = async {
             loop {
                 let event = self.event().await.expect("the stream goes on");
+                if event["type"] == "RESCIND" {
+                    self.forget(&event["rescind"]["offer_id"]);
+                }
                 if event["type"] == kind {
                     return event;
                 }
                 assert_ne!(event["type"], "ERROR", "{event}");
+                if event["type"] == "OFFERS" {
+                    self.offers.push_back(event);
+                }
             }
         };
         tokio::time::timeout(LIMIT, wanted)
             .await
             .unwrap_or_else(|_| panic!("no {kind} within {LIMIT:?}"))
+    }
+
+    fn forget(&mut self, rescinded: &Value) {
+        let is_left = |event: &mut Value| {
+            let offers = event["offers"]["offers"].as_array_mut().expect("a list");
+            offers.retain(|offer| offer["id"] != *rescinded);
+            !offers.is_empty()
+        };
+        self.offers.retain_mut(is_left);
     }
 
     /// The next event, or `None` at the end of the stream. Nothing is lost when
