@@ -76,10 +76,7 @@ impl Launcher {
     /// Goes on until so many of its tasks run.
     pub(crate) async fn until(&mut self, scheduler: &mut Scheduler, running: usize) -> Result<()> {
         while self.running < running {
-            let event = timeout(SILENCE_MAX, scheduler.events.recv())
-                .await
-                .with_context(|| format!("silence after {} tasks", self.running))?
-                .context("the stream ended")?;
+            let event = next(scheduler).await?;
             for offer in self.handle(event).await? {
                 self.take(offer, TASKS_PER_ACCEPT).await?;
             }
@@ -98,14 +95,9 @@ impl Launcher {
         let mut ticks = tokio::time::interval(interval);
         while self.running < running {
             tokio::select! {
-                event = scheduler.events.recv() => {
-                    offers.extend(self.handle(event.context("the stream ended")?).await?);
-                }
+                event = next(scheduler) => offers.extend(self.handle(event?).await?),
                 _ = ticks.tick(), if !offers.is_empty() && self.launched.len() < self.wanted => {
                     self.take(offers.remove(0), 1).await?;
-                }
-                () = tokio::time::sleep(SILENCE_MAX) => {
-                    anyhow::bail!("silence after {} tasks", self.running);
                 }
             }
         }
@@ -168,4 +160,9 @@ impl Launcher {
         let at = self.running % self.acknowledgements.len().max(1);
         self.acknowledgements.get(at).context("no connection")?.send(call).await
     }
+}
+
+async fn next(scheduler: &mut Scheduler) -> Result<Event> {
+    let event = timeout(SILENCE_MAX, scheduler.events.recv()).await;
+    event.context("the master is silent")?.context("the stream ended")
 }
