@@ -412,10 +412,6 @@ impl Allocator {
         self.paused = false;
     }
 
-    pub fn is_paused(&self) -> bool {
-        self.paused
-    }
-
     /// When [`allocate`](Self::allocate) has something to do without a change: a
     /// filter runs out.
     pub fn next_deadline(&self) -> Option<Timestamp> {

@@ -55,11 +55,6 @@ impl Quantities {
         more.iter().for_each(|(name, amount)| self.add(name, amount));
     }
 
-    /// May become negative.
-    pub fn minus(&mut self, less: &Self) {
-        less.iter().for_each(|(name, amount)| self.add(name, Quantity::ZERO - amount));
-    }
-
     pub fn iter(&self) -> impl Iterator<Item = (&Arc<str>, Quantity)> {
         self.0.iter().map(|(name, amount)| (name, *amount))
     }

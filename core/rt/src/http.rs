@@ -124,12 +124,6 @@ async fn refuse_large_bodies(request: Request, next: Next) -> Response {
     (StatusCode::PAYLOAD_TOO_LARGE, headers, body).into_response()
 }
 
-/// As [`serve`], for a router that limits bodies and catches panics itself, such
-/// as a proxy that only passes them on.
-pub fn serve_unlimited(name: &'static str, listener: TcpListener, router: Router, tasks: &Tasks) {
-    accept(name, listener, router, None, tasks);
-}
-
 fn accept(
     name: &'static str,
     listener: TcpListener,

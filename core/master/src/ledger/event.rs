@@ -124,7 +124,6 @@ pub struct Counters {
     pub calls: BTreeMap<&'static str, u64>,
     pub offers_sent: u64,
     pub offers_rescinded: u64,
-    pub status_updates: u64,
     /// Tasks that reached a terminal state, by it, its source and its reason.
     pub causes: BTreeMap<(i32, i32, i32), u64>,
     /// All else, by the name of the metric.

@@ -73,7 +73,6 @@ impl Ledger {
     }
 
     pub(super) fn send_status(&mut self, framework: &FrameworkId, status: v1::TaskStatus) {
-        self.counters.status_updates += 1;
         if status.source() == Source::Master && status.reason() != Reason::Reconciliation {
             self.count_cause(&status);
         }
