@@ -113,7 +113,7 @@ pub async fn start(config: Config, tasks: &karman_rt::Tasks) -> Result<(), Start
         tasks,
     );
 
-    let leadership = store.campaign(LEADERSHIP).await?;
+    let leadership = store.campaign(LEADERSHIP, &format!("http://{address}")).await?;
     let begun = Instant::now();
     let contents = stored::read(&store.load(stored::PREFIX).await?.entries)?;
     timings.fetched(begun.elapsed());

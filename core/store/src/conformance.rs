@@ -8,8 +8,8 @@ use futures::FutureExt as _;
 use futures::future::{BoxFuture, join_all};
 
 use crate::{
-    CHANGES_MAX, Change, Error, Fence, KEY_BYTES_MAX, Leadership, Store, VALUE_BYTES_MAX,
-    WatchEvent,
+    CHANGES_MAX, Change, Error, Fence, HOLDER_BYTES_MAX, KEY_BYTES_MAX, Leader, Leadership, Store,
+    VALUE_BYTES_MAX, WatchEvent,
 };
 
 pub(crate) type Case = fn(Arc<dyn Store>) -> BoxFuture<'static, ()>;
@@ -23,6 +23,8 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("a fence that never led is refused", |store| unknown_fence(store).boxed()),
     ("a deposed leader stores nothing", |store| deposed(store).boxed()),
     ("a campaign waits for the leader", |store| campaign_waits(store).boxed()),
+    ("a leader that comes back does not wait", |store| former_self(store).boxed()),
+    ("everybody sees who leads", |store| leader_is_seen(store).boxed()),
     ("names are led independently", |store| independent_names(store).boxed()),
     ("concurrent commits are ordered and complete", |store| concurrent(store).boxed()),
     ("a fenced commit does not harm its neighbours", |store| fenced_neighbour(store).boxed()),
@@ -47,7 +49,7 @@ pub(crate) async fn list(store: &dyn Store, prefix: &str) -> Vec<(String, String
 }
 
 async fn lead(store: &dyn Store) -> Leadership {
-    store.campaign("test").await.unwrap()
+    store.campaign("test", "me").await.unwrap()
 }
 
 fn pair(key: &str, value: &str) -> (String, String) {
@@ -113,7 +115,10 @@ async fn limits(store: Arc<dyn Store>) {
         let error = store.commit(&leader.fence, changes).await.unwrap_err();
         assert!(matches!(error, Error::Refused { .. }), "{error}");
     }
-    assert!(matches!(store.campaign("").await, Err(Error::Refused { .. })));
+    assert!(matches!(store.campaign("", "me").await, Err(Error::Refused { .. })));
+    assert!(matches!(store.campaign("test", "").await, Err(Error::Refused { .. })));
+    let long_holder = "h".repeat(HOLDER_BYTES_MAX + 1);
+    assert!(matches!(store.campaign("test", &long_holder).await, Err(Error::Refused { .. })));
     assert_eq!(list(&*store, "/").await, []);
     store.commit(&leader.fence, vec![put("/a", &largest)]).await.unwrap();
     store.commit(&leader.fence, many(CHANGES_MAX)).await.unwrap();
@@ -141,10 +146,10 @@ async fn deposed(store: Arc<dyn Store>) {
 
 async fn campaign_waits(store: Arc<dyn Store>) {
     let first = lead(&*store).await;
-    let mut second = store.campaign("test");
+    let mut second = store.campaign("test", "other");
     assert!((&mut second).now_or_never().is_none());
     // One that gives up waiting does not stand in the way of the others.
-    let abandoned = store.campaign("test");
+    let abandoned = store.campaign("test", "other");
     drop(abandoned);
     store.commit(&first.fence, vec![put("/a", "")]).await.unwrap();
     assert!((&mut second).now_or_never().is_none());
@@ -154,9 +159,37 @@ async fn campaign_waits(store: Arc<dyn Store>) {
     assert!(second.await.unwrap().fence.token > token);
 }
 
+async fn former_self(store: Arc<dyn Store>) {
+    let mut former = lead(&*store).await;
+    let other = store.campaign("test", "other");
+    let again = lead(&*store).await;
+    assert!(again.fence.token > former.fence.token);
+    assert!(*former.lost.wait_for(|lost| *lost).await.unwrap());
+    assert!(matches!(store.commit(&former.fence, vec![]).await, Err(Error::Fenced { .. })));
+    drop(former);
+    store.commit(&again.fence, vec![put("/a", "")]).await.unwrap();
+    assert!(!*again.lost.borrow());
+    let token = again.fence.token;
+    drop(again);
+    assert!(other.await.unwrap().fence.token > token);
+}
+
+async fn leader_is_seen(store: Arc<dyn Store>) {
+    let mut seen = store.leader("test");
+    assert_eq!(*seen.borrow(), None);
+    for holder in ["me", "other"] {
+        let leader = store.campaign("test", holder).await.unwrap();
+        let expected = Some(Leader { holder: holder.to_owned(), token: leader.fence.token });
+        assert_eq!(*seen.wait_for(Option::is_some).await.unwrap(), expected);
+        assert_eq!(*store.leader("never").borrow(), None);
+        drop(leader);
+        assert_eq!(*seen.wait_for(Option::is_none).await.unwrap(), None);
+    }
+}
+
 async fn independent_names(store: Arc<dyn Store>) {
-    let one = store.campaign("one").await.unwrap();
-    let two = store.campaign("two").await.unwrap();
+    let one = store.campaign("one", "me").await.unwrap();
+    let two = store.campaign("two", "me").await.unwrap();
     store.commit(&one.fence, vec![put("/a", "")]).await.unwrap();
     store.commit(&two.fence, vec![put("/b", "")]).await.unwrap();
     let mixed = Fence { name: "one".into(), token: two.fence.token + 1 };

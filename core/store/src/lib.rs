@@ -18,7 +18,9 @@ pub mod embedded;
 mod history;
 mod limits;
 
-pub use limits::{CHANGES_MAX, COMMIT_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, parts};
+pub use limits::{
+    CHANGES_MAX, COMMIT_BYTES_MAX, HOLDER_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, parts,
+};
 
 /// Grows by at least one with every commit; never goes backwards.
 pub type Revision = u64;
@@ -67,6 +69,14 @@ pub struct Leadership {
     pub fence: Fence,
     /// Becomes true when somebody else leads, or may; closes with the store.
     pub lost: watch::Receiver<bool>,
+}
+
+/// Who leads a name, as everybody can see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leader {
+    /// What the leader said about itself when it campaigned.
+    pub holder: String,
+    pub token: u64,
 }
 
 /// What a watch delivers.
@@ -118,5 +128,16 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// Waits until this process leads `name`. The token of the new leader is
     /// greater than every token of that name before it, also across restarts.
-    fn campaign<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Leadership, Error>>;
+    /// `holder` is text that everybody can read while it leads. A campaigner
+    /// with the text of the present leader is that one restarted: it does not
+    /// wait, and its former self is fenced off.
+    fn campaign<'a>(
+        &'a self,
+        name: &'a str,
+        holder: &'a str,
+    ) -> BoxFuture<'a, Result<Leadership, Error>>;
+
+    /// Who leads `name`, as far as this process knows; `None` while nobody does.
+    /// It may be behind, so it is for redirecting, never for deciding.
+    fn leader(&self, name: &str) -> watch::Receiver<Option<Leader>>;
 }

@@ -8,6 +8,8 @@ use crate::{Change, Error};
 pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
 /// The longest key or name in bytes.
 pub const KEY_BYTES_MAX: usize = 1024;
+/// The longest text about a leader that everybody can read.
+pub const HOLDER_BYTES_MAX: usize = 4096;
 /// The most changes in one transaction.
 pub const CHANGES_MAX: usize = 4096;
 /// The most bytes of keys and values in one transaction. It keeps a queue of
@@ -100,6 +102,14 @@ pub(crate) fn check(changes: Vec<Change>) -> Result<Checked, Error> {
 pub(crate) fn check_name(name: &str) -> Result<(), Error> {
     if name.is_empty() || name.len() > KEY_BYTES_MAX {
         return refuse(format!("a name of leadership has 1 to {KEY_BYTES_MAX} bytes"));
+    }
+    Ok(())
+}
+
+/// Checks what a campaigner says about itself.
+pub(crate) fn check_holder(holder: &str) -> Result<(), Error> {
+    if holder.is_empty() || holder.len() > HOLDER_BYTES_MAX {
+        return refuse(format!("the text about a leader has 1 to {HOLDER_BYTES_MAX} bytes"));
     }
     Ok(())
 }

@@ -62,8 +62,13 @@ pub enum OpenError {
 
 impl Identity {
     /// Loads users and key; makes the key and the superuser on the first start.
-    pub async fn open(store: Arc<dyn Store>, superuser: &Superuser) -> Result<Self, OpenError> {
-        let leadership = store.campaign("gateway").await?;
+    /// `holder` says to the others which gateway writes.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        holder: &str,
+        superuser: &Superuser,
+    ) -> Result<Self, OpenError> {
+        let leadership = store.campaign("gateway", holder).await?;
         let mut users = BTreeMap::new();
         let mut changes = Vec::new();
         for entry in store.load(USERS).await?.entries {

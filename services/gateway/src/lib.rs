@@ -101,9 +101,12 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
         store,
         version,
     } = config;
+    let address = http.local_addr().map_err(StartError::Address)?;
     let identity = match auth {
         Auth::Off => None,
-        Auth::Local(superuser) => Some(Identity::open(store, &superuser).await?),
+        Auth::Local(superuser) => {
+            Some(Identity::open(store, &format!("http://{address}"), &superuser).await?)
+        }
     };
     let auth = identity.is_some();
     let dashboard = karman_dashboard::Config {
@@ -114,7 +117,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
         version,
         auth,
     };
-    let ip = http.local_addr().map_err(StartError::Address)?.ip().to_string();
+    let ip = address.ip().to_string();
     let front = Arc::new(Front {
         cluster: Cluster::new(master.clone(), credentials.as_ref(), marathon.clone()),
         credentials,

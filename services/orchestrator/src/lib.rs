@@ -65,17 +65,18 @@ pub struct Config {
 /// When its state cannot be read or the process stops before a master accepts
 /// the subscription.
 pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
-    let leadership = config.store.campaign(LEADERSHIP).await?;
+    let address = config.marathon.local_addr().map_err(StartError::Listener)?;
+    let holder = format!("http://{address}");
+    let leadership = config.store.campaign(LEADERSHIP, &holder).await?;
     let loaded = config.store.load(record::PREFIX).await?;
     let mut core = Core::new(seed());
     core.restore(Timestamp(karman_rt::time::now_ms()), &loaded.entries)?;
 
-    let address = config.marathon.local_addr().map_err(StartError::Listener)?;
     let identity = Identity {
         name: config.framework_name.clone(),
         user: std::env::var("USER").unwrap_or_else(|_| "root".into()),
         hostname: config.hostname.clone(),
-        webui_url: format!("http://{address}"),
+        webui_url: holder,
     };
     let framework_id = core.framework_id().map(str::to_owned);
     let client = Client::new()?.with_credentials(config.credentials);

@@ -62,7 +62,7 @@ pub(crate) fn run() -> Result<()> {
 async fn measure(registers: &[Bytes]) -> Result<(Duration, Duration)> {
     let folder = tempfile::tempdir()?;
     let store: Arc<dyn Store> = Embedded::open(&folder.path().join("state"))?;
-    let leadership = store.campaign("bench").await?;
+    let leadership = store.campaign("bench", "me").await?;
     let mut first = ledger("first", 1_000_000);
     register_all(&mut first, registers, &*store, &leadership).await?;
     drop(first);

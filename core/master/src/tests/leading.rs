@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use karman_store::embedded::Embedded;
-use karman_store::{Change, Error, Fence, Leadership, Loaded, Revision, Store, Watch};
+use karman_store::{Change, Error, Fence, Leader, Leadership, Loaded, Revision, Store, Watch};
 use serde_json::{Value, json};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::fakes::{Master, client, store};
 use crate::access::Access;
@@ -36,11 +36,19 @@ impl Store for Reluctant {
         self.store.watch(prefix, revision)
     }
 
-    fn campaign<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Leadership, Error>> {
+    fn campaign<'a>(
+        &'a self,
+        name: &'a str,
+        holder: &'a str,
+    ) -> BoxFuture<'a, Result<Leadership, Error>> {
         Box::pin(async move {
             self.open.acquire().await.expect("nobody closes it").forget();
-            self.store.campaign(name).await
+            self.store.campaign(name, holder).await
         })
+    }
+
+    fn leader(&self, name: &str) -> watch::Receiver<Option<Leader>> {
+        self.store.leader(name)
     }
 }
 

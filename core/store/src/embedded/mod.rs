@@ -6,39 +6,37 @@
 //! Loads read their own snapshot and disturb nobody. A file lock keeps other
 //! processes out, so leadership is a matter of this process and its tokens.
 
-use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{Change, Error, Fence, Leadership, Loaded, Revision, Store, Watch, limits};
+use crate::{Change, Error, Fence, Leader, Leadership, Loaded, Revision, Store, Watch, limits};
 
 mod database;
+mod leaders;
 mod open;
 mod writer;
 
 pub use open::OpenError;
 
 use database::Shared;
+use leaders::Leaders;
 use writer::Request;
 
 /// Commits that may wait for the writer; more wait outside the queue.
 const QUEUE_MAX: usize = 256;
-
-/// The one that leads a name in this process; none once its receivers are gone.
-type Leader = Arc<tokio::sync::Mutex<Option<watch::Sender<bool>>>>;
 
 /// A store in one file.
 pub struct Embedded {
     requests: Option<mpsc::Sender<Request>>,
     writer: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
-    leaders: Mutex<BTreeMap<String, Leader>>,
+    leaders: Leaders,
 }
 
 impl fmt::Debug for Embedded {
@@ -66,7 +64,7 @@ impl Embedded {
             requests: Some(requests),
             writer: Some(thread),
             shared,
-            leaders: Mutex::default(),
+            leaders: Leaders::default(),
         }))
     }
 
@@ -117,25 +115,22 @@ impl Store for Embedded {
         self.shared.history().watch(prefix, revision)
     }
 
-    fn campaign<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Leadership, Error>> {
+    fn campaign<'a>(
+        &'a self,
+        name: &'a str,
+        holder: &'a str,
+    ) -> BoxFuture<'a, Result<Leadership, Error>> {
         async move {
             limits::check_name(name)?;
-            let leader = {
-                let mut leaders = self.leaders.lock().unwrap_or_else(PoisonError::into_inner);
-                Arc::clone(leaders.entry(name.to_owned()).or_default())
-            };
-            // Held while waiting: campaigners take their turns in order.
-            let mut leader = leader.lock().await;
-            if let Some(current) = leader.as_ref() {
-                current.closed().await;
-            }
-            let token =
-                self.ask(|reply| Request::Campaign { name: name.to_owned(), reply }).await?;
-            let (sender, lost) = watch::channel(false);
-            *leader = Some(sender);
-            Ok(Leadership { fence: Fence { name: name.to_owned(), token }, lost })
+            limits::check_holder(holder)?;
+            let token = self.ask(|reply| Request::Campaign { name: name.to_owned(), reply });
+            self.leaders.campaign(name, holder, token).await
         }
         .boxed()
+    }
+
+    fn leader(&self, name: &str) -> watch::Receiver<Option<Leader>> {
+        self.leaders.leader(name)
     }
 }
 

@@ -25,7 +25,7 @@ async fn it_keeps_every_promise_of_the_trait() {
 async fn everything_is_there_after_opening_again() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let leader = store.campaign("test").await.unwrap();
+    let leader = store.campaign("test", "me").await.unwrap();
     let revision = store.commit(&leader.fence, vec![put("/a", "1")]).await.unwrap();
     drop(store);
 
@@ -34,7 +34,7 @@ async fn everything_is_there_after_opening_again() {
     assert_eq!(store.load("/").await.unwrap().revision, revision);
     // The history is in memory only: whoever is behind lists again.
     assert_eq!(store.watch("/", revision - 1).recv().await, Some(crate::WatchEvent::Relist));
-    let again = store.campaign("test").await.unwrap();
+    let again = store.campaign("test", "me").await.unwrap();
     assert!(again.fence.token > leader.fence.token);
     assert!(matches!(store.commit(&leader.fence, vec![]).await, Err(Error::Fenced { .. })));
     assert!(store.commit(&again.fence, vec![]).await.unwrap() > revision);
@@ -44,7 +44,7 @@ async fn everything_is_there_after_opening_again() {
 async fn leadership_ends_with_the_store() {
     let folder = tempfile::tempdir().unwrap();
     let store = open(folder.path());
-    let mut leader = store.campaign("test").await.unwrap();
+    let mut leader = store.campaign("test", "me").await.unwrap();
     drop(store);
     assert!(leader.lost.changed().await.is_err());
 }
@@ -53,7 +53,7 @@ async fn leadership_ends_with_the_store() {
 async fn a_lonely_commit_costs_one_synchronisation() {
     let disk = Disk::default();
     let store = Embedded::start(Box::new(disk.clone())).unwrap();
-    let leader = store.campaign("test").await.unwrap();
+    let leader = store.campaign("test", "me").await.unwrap();
     let before = disk.state.syncs.load(Ordering::SeqCst);
     for _ in 0..10 {
         store.commit(&leader.fence, vec![put("/a", "1")]).await.unwrap();
@@ -69,7 +69,7 @@ async fn a_lonely_commit_costs_one_synchronisation() {
 async fn a_full_disk_acknowledges_nothing_and_is_survived() {
     let disk = Disk::default();
     let store = Embedded::start(Box::new(disk.clone())).unwrap();
-    let leader = store.campaign("test").await.unwrap();
+    let leader = store.campaign("test", "me").await.unwrap();
     store.commit(&leader.fence, vec![put("/a", "kept")]).await.unwrap();
     let mut watch = store.watch("/", store.load("/").await.unwrap().revision);
 

@@ -34,7 +34,7 @@ async fn users_and_key_survive_a_restart() {
     let path = folder.path().join("store");
     let token = {
         let store = Embedded::open(&path).unwrap();
-        let identity = Identity::open(store, &superuser("first-password")).await.unwrap();
+        let identity = Identity::open(store, "me", &superuser("first-password")).await.unwrap();
         let user = identity.check("admin", "first-password".into(), "1.1.1.1").await.unwrap();
         assert_eq!(
             identity.check("admin", "wrong".into(), "1.1.1.1").await.unwrap_err(),
@@ -48,7 +48,7 @@ async fn users_and_key_survive_a_restart() {
     };
     let store = Embedded::open(&path).unwrap();
     // The configured password counts only for a user that is not there yet.
-    let identity = Identity::open(store, &superuser("second-password")).await.unwrap();
+    let identity = Identity::open(store, "me", &superuser("second-password")).await.unwrap();
     assert!(identity.check("admin", "first-password".into(), "1.1.1.1").await.is_ok());
     assert!(identity.check("admin", "second-password".into(), "1.1.1.1").await.is_err());
 
@@ -80,7 +80,8 @@ async fn a_bad_superuser_stops_the_start() {
         ("a b", Password::Plain("long enough".into()), "superuser 'a b'"),
     ] {
         let superuser = Superuser { uid: uid.into(), password };
-        let error = Identity::open(Arc::<Embedded>::clone(&store), &superuser).await.unwrap_err();
+        let error =
+            Identity::open(Arc::<Embedded>::clone(&store), "me", &superuser).await.unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
 }

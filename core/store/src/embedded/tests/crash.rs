@@ -19,7 +19,7 @@ const WRITERS: usize = 8;
 async fn child() {
     let Some(folder) = std::env::var_os(FOLDER) else { return };
     let store = open(Path::new(&folder));
-    let leader = store.campaign("test").await.unwrap();
+    let leader = store.campaign("test", "me").await.unwrap();
     let round = leader.fence.token;
     say(&format!("token {round}"));
     let writers = (0..WRITERS).map(|writer| {
@@ -63,7 +63,7 @@ async fn nothing_acknowledged_is_lost_when_the_process_is_killed() {
                 "{value} was acknowledged and is gone"
             );
         }
-        let leader = store.campaign("test").await.unwrap();
+        let leader = store.campaign("test", "me").await.unwrap();
         assert!(leader.fence.token > token);
         token = leader.fence.token;
     }
@@ -120,7 +120,7 @@ async fn it_behaves_as_a_map() {
     };
     for _ in 0..5 {
         let store = open(folder.path());
-        let leader = store.campaign("test").await.unwrap();
+        let leader = store.campaign("test", "me").await.unwrap();
         for _ in 0..40 {
             let mut changes = Vec::new();
             for _ in 0..random(6) {
