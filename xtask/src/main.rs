@@ -1,10 +1,11 @@
-//! Developer commands: `cargo xtask up`, `test`, `ci`, `fuzz` and `bench`.
+//! Developer commands: `cargo xtask up`, `datacenter`, `test`, `ci`, `fuzz` and `bench`.
 
 mod bench;
 mod ci;
 mod datacenter;
 mod fuzz;
 mod http;
+mod karmand;
 mod mesos_go;
 mod packages;
 mod process;
@@ -29,6 +30,8 @@ struct Args {
 enum Command {
     /// Build, start a datacenter on this machine and deploy a sample app
     Up(up::Args),
+    /// Nodes to install on, on this machine
+    Datacenter(datacenter::Args),
     /// Set up what the tests need and run them
     Test {
         /// Arguments for cargo nextest run
@@ -47,6 +50,7 @@ enum Command {
 fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Up(args) => up::run(&args),
+        Command::Datacenter(args) => datacenter::run(args),
         Command::Test { nextest } => test::run(&nextest),
         Command::Ci => ci::run(),
         Command::Fuzz(args) => fuzz::run_all(&args),

@@ -19,6 +19,27 @@ pub(crate) struct Need {
 pub(crate) const PYTHON: Need =
     Need { package: "python3", purpose: "the sample apps", present: || exists("python3") };
 
+/// For the nodes of a datacenter.
+pub(crate) const DATACENTER_NEEDS: [Need; 5] = [
+    Need {
+        package: "systemd-container",
+        purpose: "the nodes of a datacenter",
+        present: || exists("systemd-nspawn"),
+    },
+    Need {
+        package: "debootstrap",
+        purpose: "the disk that nodes begin with",
+        present: || exists("debootstrap"),
+    },
+    Need {
+        package: "openssh-client",
+        purpose: "logging in to nodes",
+        present: || exists("ssh") && exists("ssh-keygen"),
+    },
+    Need { package: "iproute2", purpose: "the network of nodes", present: || exists("ip") },
+    Need { package: "nftables", purpose: "partitions between nodes", present: || exists("nft") },
+];
+
 /// For the tests.
 pub(crate) const TEST_NEEDS: [Need; 7] = [
     PYTHON,

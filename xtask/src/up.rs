@@ -11,8 +11,8 @@ use serde_json::Value;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
-use crate::datacenter::Datacenter;
 use crate::http::Client;
+use crate::karmand::Karmand;
 use crate::{packages, process, tree};
 
 const SAMPLE: &str = "examples/web.json";
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let profile = if args.dev { tree::Profile::Dev } else { tree::Profile::Release };
     let bin_dir = tree::binaries(profile)?;
     let signals = Interrupt::listen()?;
-    let mut datacenter = Datacenter::start(&bin_dir, &arguments(&args.karmand))?;
+    let mut datacenter = Karmand::start(&bin_dir, &arguments(&args.karmand))?;
     let gateway = datacenter.address("gateway")?.to_owned();
     let added = deploy(&bin_dir, &gateway)?;
     process::print(&welcome(&datacenter, &bin_dir, args.detach)?)?;
@@ -121,7 +121,7 @@ fn remaining(gateway: &str) -> usize {
     tasks.ok().and_then(|document| document["tasks"].as_array().map(Vec::len)).unwrap_or_default()
 }
 
-fn welcome(datacenter: &Datacenter, bin_dir: &Path, detached: bool) -> Result<String> {
+fn welcome(datacenter: &Karmand, bin_dir: &Path, detached: bool) -> Result<String> {
     let gateway = datacenter.address("gateway")?;
     let dns = datacenter.address("dns")?;
     let (dns_host, dns_port) = dns.rsplit_once(':').context("the address of dns has a port")?;
@@ -169,7 +169,7 @@ impl Interrupt {
     }
 
     /// Waits for a signal, or for the datacenter to end: then `false`.
-    fn wait(&self, datacenter: &mut Datacenter) -> Result<bool> {
+    fn wait(&self, datacenter: &mut Karmand) -> Result<bool> {
         loop {
             match self.arrived.recv_timeout(LIFE_SIGN_PERIOD) {
                 Ok(_) | Err(RecvTimeoutError::Disconnected) => return Ok(true),

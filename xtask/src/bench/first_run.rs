@@ -10,7 +10,7 @@ use anyhow::{Context as _, Result};
 
 use super::report::{self, Options, Peer, Row};
 use super::{floor, launches, submit};
-use crate::datacenter::Datacenter;
+use crate::karmand::Karmand;
 use crate::process::say;
 use crate::tree;
 
@@ -84,8 +84,8 @@ fn submissions(took: &mut [Duration], floor_p50: f64, floor_p99: f64) -> [Row; 2
 }
 
 /// A datacenter whose stop ends all tasks and removes all state.
-fn start(bin_dir: &Path) -> Result<Datacenter> {
-    Datacenter::start(bin_dir, &["--ephemeral", "--resources", RESOURCES].map(str::to_owned))
+fn start(bin_dir: &Path) -> Result<Karmand> {
+    Karmand::start(bin_dir, &["--ephemeral", "--resources", RESOURCES].map(str::to_owned))
 }
 
 fn resident_mib(pid: u32) -> Result<f64> {

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use crate::datacenter::Datacenter;
 use crate::http::{Client, Stream};
+use crate::karmand::Karmand;
 
 const LIMIT: Duration = Duration::from_secs(180);
 /// Acknowledgements are sent by several, as a busy scheduler does it.
@@ -24,7 +24,7 @@ const CPUS: f64 = 0.001;
 const MEM_MIB: f64 = 1.0;
 
 /// Tasks per second.
-pub(crate) fn per_s(datacenter: &Datacenter, number: usize) -> Result<f64> {
+pub(crate) fn per_s(datacenter: &Karmand, number: usize) -> Result<f64> {
     let mut scheduler = Scheduler::subscribe(datacenter.address("master")?)?;
     let rate = scheduler.launch(number);
     // The framework goes, whether that worked or not.

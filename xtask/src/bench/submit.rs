@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::{Value, json};
 
-use crate::datacenter::Datacenter;
 use crate::http::Client;
+use crate::karmand::Karmand;
 
 const RUNNING_LIMIT: Duration = Duration::from_secs(60);
 const REMOVAL_LIMIT: Duration = Duration::from_secs(120);
@@ -17,7 +17,7 @@ const EVENTS_MAX: usize = 10_000;
 
 /// Times of `number` submissions, each until Marathon's event stream says that
 /// the task runs.
-pub(crate) fn measure(datacenter: &Datacenter, number: usize) -> Result<Vec<Duration>> {
+pub(crate) fn measure(datacenter: &Karmand, number: usize) -> Result<Vec<Duration>> {
     let marathon = datacenter.address("marathon")?;
     let client = Client::new();
     let running = events(&client, marathon)?;

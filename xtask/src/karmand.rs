@@ -17,15 +17,15 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 const STOP_GRACE: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-pub(crate) struct Datacenter {
+pub(crate) struct Karmand {
     child: Option<Child>,
     /// What it printed when it was ready.
     pub line: Value,
     pub started_in: Duration,
 }
 
-impl Datacenter {
-    /// Starts a datacenter and waits until it is ready.
+impl Karmand {
+    /// Starts it and waits until it is ready.
     pub(crate) fn start(bin_dir: &Path, arguments: &[String]) -> Result<Self> {
         let started = Instant::now();
         let mut child = Command::new(bin_dir.join("karmand"))
@@ -77,7 +77,7 @@ impl Datacenter {
     }
 }
 
-impl Drop for Datacenter {
+impl Drop for Karmand {
     fn drop(&mut self) {
         if let Some(mut child) = self.child.take()
             && let Err(error) = process::stop(&mut child, STOP_GRACE)
