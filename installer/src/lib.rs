@@ -6,5 +6,8 @@
 
 pub mod commands;
 pub mod config;
+pub mod layout;
 pub mod pki;
 pub mod plan;
+pub mod release;
+pub mod steps;

@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use yaml_serde::{Mapping, Value};
 
 mod keys;
@@ -38,7 +38,7 @@ pub struct Config {
 }
 
 /// A name server for all names that are not ours.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resolver {
     pub address: IpAddr,
     pub port: u16,
@@ -51,6 +51,11 @@ pub enum IpDetect {
     Script(String),
     /// A file with such a script, beside `config.yaml`.
     File(String),
+}
+
+/// Whether an address is one at which our own name server answers.
+pub fn is_own_resolver(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(address) if value::OWN_RESOLVERS.contains(&address))
 }
 
 /// Something wrong in the file.

@@ -16,7 +16,7 @@ const CLUSTER_NAME_BYTES_MAX: usize = 255;
 const DNS_SEARCH_BYTES_MAX: usize = 255;
 const DNS_SEARCH_DOMAINS_MAX: usize = 6;
 /// Where our own name server listens on every machine.
-const OWN_RESOLVERS: std::ops::RangeInclusive<Ipv4Addr> =
+pub(super) const OWN_RESOLVERS: std::ops::RangeInclusive<Ipv4Addr> =
     Ipv4Addr::new(198, 51, 100, 1)..=Ipv4Addr::new(198, 51, 100, 3);
 
 /// Reads values and notes their mistakes; after one it goes on with a default.

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, Resolver};
 
@@ -21,7 +21,7 @@ pub struct Plan {
 }
 
 /// What keeps the state of the masters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Store {
     /// A file of the only master.
@@ -30,12 +30,26 @@ pub enum Store {
     Etcd,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// What a machine is for. Its names are those of `node.yaml`.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Role {
     Master,
     Agent,
     PublicAgent,
+}
+
+impl Role {
+    /// Its name in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Agent => "agent",
+            Self::PublicAgent => "public-agent",
+        }
+    }
 }
 
 /// One machine.
@@ -77,7 +91,8 @@ pub fn plan(config: &Config) -> Plan {
     Plan { cluster_name: cluster_name.clone(), store, nodes: nodes.collect() }
 }
 
-fn units(role: Role, store: Store) -> Vec<&'static str> {
+/// The units of a role, in the order of their start.
+pub fn units(role: Role, store: Store) -> Vec<&'static str> {
     match (role, store) {
         (Role::Master, Store::Etcd) => {
             vec![
