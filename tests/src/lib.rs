@@ -12,6 +12,7 @@ pub mod marathon;
 pub mod ports;
 pub mod processes;
 pub mod requirement;
+pub mod room;
 pub mod scheduler;
 
 #[cfg(test)]
@@ -20,5 +21,7 @@ mod arch;
 mod conformance;
 #[cfg(test)]
 mod e2e;
+#[cfg(test)]
+mod nodes;
 #[cfg(test)]
 mod simulation;

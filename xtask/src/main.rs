@@ -1,8 +1,11 @@
-//! Developer commands: `cargo xtask up`, `datacenter`, `test`, `ci`, `fuzz` and `bench`.
+//! Developer commands: `cargo xtask up`, `datacenter`, `dist`, `test`, `ci`, `fuzz` and `bench`.
 
 mod bench;
 mod ci;
 mod datacenter;
+mod dist;
+mod elf;
+mod etcd;
 mod fuzz;
 mod http;
 mod karmand;
@@ -32,8 +35,13 @@ enum Command {
     Up(up::Args),
     /// Nodes to install on, on this machine
     Datacenter(datacenter::Args),
+    /// Build the one file with which a datacenter is installed
+    Dist(dist::Args),
     /// Set up what the tests need and run them
     Test {
+        /// Instead, the tests with whole machines; needs root
+        #[arg(long)]
+        datacenter: bool,
         /// Arguments for cargo nextest run
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         nextest: Vec<String>,
@@ -51,7 +59,9 @@ fn main() -> ExitCode {
     let result = match Args::parse().command {
         Command::Up(args) => up::run(&args),
         Command::Datacenter(args) => datacenter::run(args),
-        Command::Test { nextest } => test::run(&nextest),
+        Command::Dist(args) => dist::run_all(&args),
+        Command::Test { datacenter: true, nextest } => test::on_nodes(&nextest),
+        Command::Test { datacenter: false, nextest } => test::run(&nextest),
         Command::Ci => ci::run(),
         Command::Fuzz(args) => fuzz::run_all(&args),
         Command::Bench(command) => bench::run(command),

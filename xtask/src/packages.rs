@@ -19,6 +19,13 @@ pub(crate) struct Need {
 pub(crate) const PYTHON: Need =
     Need { package: "python3", purpose: "the sample apps", present: || exists("python3") };
 
+/// For binaries that run everywhere.
+pub(crate) const MUSL: Need = Need {
+    package: "musl-tools",
+    purpose: "static binaries",
+    present: || exists("musl-gcc") && exists("strip"),
+};
+
 /// For the nodes of a datacenter.
 pub(crate) const DATACENTER_NEEDS: [Need; 5] = [
     Need {

@@ -1,11 +1,12 @@
 //! `cargo xtask test`: everything the tests need, then the tests.
+//! `--datacenter`: the same for those that need whole machines.
 
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::process::{succeeds, warn};
-use crate::{mesos_go, packages, process, tree, venv};
+use crate::{dist, mesos_go, packages, process, tree, venv};
 
 pub(crate) fn run(nextest: &[String]) -> Result<()> {
     for need in packages::provide(&packages::TEST_NEEDS)? {
@@ -26,6 +27,25 @@ pub(crate) fn run(nextest: &[String]) -> Result<()> {
         }
     }
     provide_mesos_go(&mut tests)?;
+    process::run(&mut tests)
+}
+
+/// The tests with whole machines, which install what `cargo xtask dist --dev` makes.
+pub(crate) fn on_nodes(nextest: &[String]) -> Result<()> {
+    if !process::is_root() {
+        return skipped("the tests with whole machines, which need root");
+    }
+    let missing = packages::provide(&packages::DATACENTER_NEEDS)?;
+    if let Some(need) = missing.first() {
+        return skipped(&format!("{} ({})", need.purpose, need.package));
+    }
+    let installer = dist::make(true, None)?;
+    provide_nextest()?;
+    let mut tests = tree::cargo();
+    tests.args(["nextest", "run", "--locked", "--package", "karman-tests"]);
+    tests.args(["--profile", "datacenter"]).args(nextest);
+    tests.env(tree::BIN_DIR, tree::target().join("debug")).env(tree::TEST_INSTALLER, installer);
+    tests.env(tree::TEST_XTASK, std::env::current_exe().context("which program is this?")?);
     process::run(&mut tests)
 }
 
