@@ -7,6 +7,8 @@
 pub mod commands;
 pub mod config;
 pub mod layout;
+pub mod node;
+pub mod payload;
 pub mod pki;
 pub mod plan;
 pub mod release;
