@@ -12,7 +12,11 @@ use crate::release::Manifest;
 use crate::steps::{Identity, Original, Record, Step, Wanted, plan};
 
 /// Makes the machine what the order says, with what this installer carries.
-pub(super) fn apply(machine: &Machine, order: &Order, tell: &mut Tell<'_>) -> anyhow::Result<Applied> {
+pub(super) fn apply(
+    machine: &Machine,
+    order: &Order,
+    tell: &mut Tell<'_>,
+) -> anyhow::Result<Applied> {
     let payload = Payload::own()?;
     apply_with(machine, order, payload, tell)
 }

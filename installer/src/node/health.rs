@@ -68,7 +68,6 @@ pub(super) fn look(machine: &Machine) -> anyhow::Result<Health> {
         }
         Role::Agent | Role::PublicAgent => {
             note("agent listens", connect(SocketAddr::from(([127, 0, 0, 1], 5051))));
-            note("gateway listens", connect(SocketAddr::new(address, 61001)));
         }
     }
     health.installed = Some(Installed {

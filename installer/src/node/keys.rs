@@ -11,7 +11,10 @@ use crate::layout::{INSTALLER, Order, certificates};
 use crate::pki::Request;
 
 /// The request for each name, with a key that is made where there is none.
-pub(super) fn requests(machine: &Machine, names: &[String]) -> anyhow::Result<BTreeMap<String, String>> {
+pub(super) fn requests(
+    machine: &Machine,
+    names: &[String],
+) -> anyhow::Result<BTreeMap<String, String>> {
     let _lock = state::lock(machine)?;
     let mut requests = BTreeMap::new();
     for name in names {

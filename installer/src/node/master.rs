@@ -54,7 +54,11 @@ pub(super) fn state(master: IpAddr) -> anyhow::Result<State> {
 }
 
 /// Drains an agent and gives it up.
-pub(super) fn drain(machine: &Machine, ask: &Agent, tell: &mut Tell<'_>) -> anyhow::Result<Drained> {
+pub(super) fn drain(
+    machine: &Machine,
+    ask: &Agent,
+    tell: &mut Tell<'_>,
+) -> anyhow::Result<Drained> {
     let record = state::load(machine)?;
     let own = record.identity.context("Karman is not installed here")?.address;
     let client = Client::new(own)?;

@@ -16,7 +16,11 @@ use crate::steps::{Activity, Found, Observed, Original, Record, Rights, Wanted};
 const ORIGINAL_BYTES_MAX: u64 = 1 << 20;
 
 /// The machine with respect to what is wanted of it.
-pub(super) fn observe(machine: &Machine, wanted: &Wanted, record: Record) -> anyhow::Result<Observed> {
+pub(super) fn observe(
+    machine: &Machine,
+    wanted: &Wanted,
+    record: Record,
+) -> anyhow::Result<Observed> {
     let (users, groups) = (machine.users(), machine.groups());
     let names = Names::new(&users, &groups);
     let mut found = BTreeMap::new();

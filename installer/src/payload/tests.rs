@@ -29,8 +29,10 @@ fn what_is_packed_comes_out_again() {
     assert_eq!(paths, expected);
     let to = folder.path().join("to");
     fs::create_dir(&to).unwrap();
-    let wanted: BTreeMap<String, PathBuf> =
-        paths.iter().map(|path| ((*path).to_owned(), to.join(path.trim_start_matches("bin/")))).collect();
+    let wanted: BTreeMap<String, PathBuf> = paths
+        .iter()
+        .map(|path| ((*path).to_owned(), to.join(path.trim_start_matches("bin/"))))
+        .collect();
     payload.unpack(&wanted).unwrap();
     for item in &payload.items {
         assert_eq!(file_sha256(&wanted[&item.path]).unwrap(), item.sha256);

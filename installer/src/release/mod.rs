@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod files;
 
-pub use files::{ClusterFile, NodeFile, Tuning, cluster_yaml, etcd_yaml, node_yaml};
+pub use files::{ClusterFile, NodeFile, cluster_yaml, etcd_yaml, node_yaml};
 
 /// Enough that two releases never share an id, and short enough to be read.
 const ID_DIGITS: usize = 20;
