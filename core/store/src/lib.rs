@@ -17,10 +17,12 @@ mod conformance;
 pub mod embedded;
 mod history;
 mod limits;
+mod replica;
 
 pub use limits::{
     CHANGES_MAX, COMMIT_BYTES_MAX, HOLDER_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, parts,
 };
+pub use replica::Replica;
 
 /// Grows by at least one with every commit; never goes backwards.
 pub type Revision = u64;
