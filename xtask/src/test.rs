@@ -6,7 +6,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 
 use crate::process::{succeeds, warn};
-use crate::{dist, mesos_go, packages, process, tree, venv};
+use crate::{dist, etcd, mesos_go, packages, process, tree, venv};
 
 pub(crate) fn run(nextest: &[String]) -> Result<()> {
     for need in packages::provide(&packages::TEST_NEEDS)? {
@@ -24,6 +24,15 @@ pub(crate) fn run(nextest: &[String]) -> Result<()> {
         Err(error) => {
             warn(&format!("THE PYTHON ENVIRONMENT WAS NOT MADE: {error:#}"));
             skipped("the tests with published client libraries")?;
+        }
+    }
+    match etcd::provide() {
+        Ok(programs) => {
+            tests.env(tree::TEST_ETCD, programs);
+        }
+        Err(error) => {
+            warn(&format!("THERE IS NO ETCD: {error:#}"));
+            skipped("the tests of the store on etcd")?;
         }
     }
     provide_mesos_go(&mut tests)?;

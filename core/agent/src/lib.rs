@@ -41,8 +41,7 @@ use std::sync::Arc;
 use karman_model::attribute::Attributes;
 use karman_model::resource::Resources;
 use karman_rt::Tasks;
-use karman_rt::http::Doors;
-use karman_rt::tls::Files;
+use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
@@ -59,11 +58,9 @@ pub struct Config {
     pub work_dir: PathBuf,
     pub hostname: String,
     pub ip: IpAddr,
-    pub http: Doors,
+    pub http: TcpListener,
     /// Session URLs of the masters, tried in turn.
     pub masters: Vec<String>,
-    /// What the agent shows to masters, and who they must be.
-    pub tls: Option<Files>,
     /// `cpus:4;mem:1024;…` or a JSON list; detected where absent.
     pub resources: Option<String>,
     /// `rack:r1;zone:a`.
@@ -118,7 +115,6 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Started, StartError>
         ip,
         http,
         masters,
-        tls,
         resources,
         attributes,
         domain,
@@ -153,21 +149,15 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Started, StartError>
     let restored = driver::blocking(move || Restored::load(&read)).await;
     let restored = restored
         .map_err(|source| StartError::WorkDir { path: settings.work_dir.clone(), source })?;
-    spawn(settings, restored, Wires { masters, tls, http }, tasks).await
-}
-
-/// What leads out of the agent.
-struct Wires {
-    masters: Vec<String>,
-    tls: Option<Files>,
-    http: Doors,
+    spawn(settings, restored, masters, http, tasks).await
 }
 
 /// Starts the parts and waits until a master has answered.
 async fn spawn(
     settings: Arc<Settings>,
     restored: Restored,
-    Wires { masters, tls, http }: Wires,
+    masters: Vec<String>,
+    http: TcpListener,
     tasks: &Tasks,
 ) -> Result<Started, StartError> {
     let (events, inbox) = mpsc::channel(core::EVENTS_MAX);
@@ -183,7 +173,7 @@ async fn spawn(
         tasks,
     );
     tasks.spawn("sandboxes", gc::run(settings, snapshots));
-    tasks.spawn("session", session::run(masters, tls, events));
+    tasks.spawn("session", session::run(masters, events));
     let answered = member.wait_for(|membership| *membership != Membership::None);
     let membership = tokio::select! {
         answered = answered => answered.map(|membership| membership.clone()).unwrap_or_default(),

@@ -15,16 +15,16 @@ pub mod codec;
 #[cfg(test)]
 mod conformance;
 pub mod embedded;
+pub mod etcd;
 mod history;
 mod limits;
-mod replica;
 
 pub use limits::{
     CHANGES_MAX, COMMIT_BYTES_MAX, HOLDER_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, parts,
 };
-pub use replica::Replica;
 
-/// Grows by at least one with every commit; never goes backwards.
+/// Grows with every commit, never goes backwards; commits that were under way at
+/// the same time may share one. For comparing within one process.
 pub type Revision = u64;
 
 /// One change of a transaction.
@@ -65,7 +65,8 @@ pub struct Fence {
 }
 
 /// Leadership of a name. It is held until it is lost, or until this value and
-/// every clone of `lost` are dropped; then the next campaign succeeds.
+/// every clone of `lost` are dropped; then the next campaign succeeds, and a
+/// commit under its fence may be refused.
 #[derive(Debug)]
 pub struct Leadership {
     pub fence: Fence,

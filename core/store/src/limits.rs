@@ -1,4 +1,5 @@
-//! What a commit may contain, the same for every engine.
+//! What a commit may contain, the same for every engine. Pure.
+#![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
 
@@ -55,7 +56,6 @@ pub(crate) struct Checked {
 /// Checks the limits; of several changes of one key keeps the last, in the
 /// place where it stands.
 pub(crate) fn check(changes: Vec<Change>) -> Result<Checked, Error> {
-    let mut last = BTreeMap::new();
     let mut bytes = 0;
     if changes.len() > CHANGES_MAX {
         return refuse(format!(
@@ -63,7 +63,7 @@ pub(crate) fn check(changes: Vec<Change>) -> Result<Checked, Error> {
             changes.len()
         ));
     }
-    for (position, change) in changes.iter().enumerate() {
+    for change in &changes {
         let key = change.key();
         if !key.starts_with('/') || key.len() > KEY_BYTES_MAX {
             return refuse(format!(
@@ -80,22 +80,28 @@ pub(crate) fn check(changes: Vec<Change>) -> Result<Checked, Error> {
             ));
         }
         bytes += key.len() + value_bytes;
-        last.insert(key.to_owned(), position);
     }
     if bytes > COMMIT_BYTES_MAX {
         return refuse(format!("{bytes} bytes at once, at most {COMMIT_BYTES_MAX} are possible"));
     }
-    let repeated = last.len() < changes.len();
-    let changes = if repeated {
-        let kept = changes
-            .into_iter()
-            .enumerate()
-            .filter(|(position, change)| last.get(change.key()) == Some(position));
-        kept.map(|(_, change)| change).collect()
-    } else {
-        changes
-    };
-    Ok(Checked { changes, bytes })
+    Ok(Checked { changes: latest(changes), bytes })
+}
+
+/// Of several changes of one key the last, in the place where it stands.
+pub(crate) fn latest(changes: Vec<Change>) -> Vec<Change> {
+    let last: BTreeMap<String, usize> = changes
+        .iter()
+        .enumerate()
+        .map(|(position, change)| (change.key().to_owned(), position))
+        .collect();
+    if last.len() == changes.len() {
+        return changes;
+    }
+    let kept = changes
+        .into_iter()
+        .enumerate()
+        .filter(|(position, change)| last.get(change.key()) == Some(position));
+    kept.map(|(_, change)| change).collect()
 }
 
 /// Checks a name that is campaigned for.

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 
 use super::*;
-use crate::fixture::{agent, full, gone, task};
+use crate::snapshot::tests::{agent, full, gone, task};
 
 const LOCAL: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
@@ -87,11 +87,10 @@ impl Server {
             tasks: tasks.clone(),
         };
         let config = Config {
-            udp: vec![udp],
-            tcp: vec![tcp],
+            udp,
+            tcp,
             http,
-            masters: vec![master],
-            reach: Reach::default(),
+            master,
             credentials: None,
             snapshot_file,
             domain: "mesos".into(),

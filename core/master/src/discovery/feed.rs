@@ -30,7 +30,7 @@ const HOLD: Duration = Duration::from_secs(30);
 pub(crate) enum Line {
     /// Not yet in words, so that nobody waits for them but its readers.
     Full(Arc<Full>),
-    Text {
+    Delta {
         generation: u64,
         text: Bytes,
     },
@@ -41,14 +41,14 @@ pub(crate) enum Line {
 pub(crate) struct Followers(mpsc::Sender<Follower>);
 
 #[derive(Debug)]
-pub(super) struct Follower {
+struct Follower {
     lines: mpsc::Sender<Line>,
     _open: DropGuard,
 }
 
 impl Follower {
     /// False when it is gone, or so slow that it is cut off here.
-    pub(super) fn tell(&self, line: &Line) -> bool {
+    fn tell(&self, line: &Line) -> bool {
         self.lines.try_send(line.clone()).is_ok()
     }
 }
@@ -57,7 +57,7 @@ impl Followers {
     /// Starts the feed with what is known at the start of the master.
     pub(crate) fn spawn(view: Arc<View>, facts: Facts, tasks: &Tasks) -> Self {
         facts.listen();
-        let (followers, newcomers) = Self::channel();
+        let (asking, newcomers) = mpsc::channel(NEWCOMERS_MAX);
         let identity = &view.identity;
         // Later than every generation of the master before, so that nothing
         // moves backwards.
@@ -70,13 +70,7 @@ impl Followers {
             hold: Some(Instant::now() + HOLD),
         };
         tasks.spawn("discovery", feed.run(facts, newcomers));
-        followers
-    }
-
-    /// Where to ask, and those who do.
-    pub(super) fn channel() -> (Self, mpsc::Receiver<Follower>) {
-        let (asking, newcomers) = mpsc::channel(NEWCOMERS_MAX);
-        (Self(asking), newcomers)
+        Self(asking)
     }
 
     /// Lines from now on, the whole snapshot first; `None` while stopping. `open`
@@ -117,7 +111,7 @@ impl Feed {
                     let Ok((table, view, text)) = update.await else { return };
                     (self.table, self.view) = (table, view);
                     if let Some((generation, text)) = text {
-                        self.tell(&Line::Text { generation, text });
+                        self.tell(&Line::Delta { generation, text });
                     }
                 }
                 newcomer = newcomers.recv() => match newcomer {
@@ -152,7 +146,7 @@ impl Feed {
     }
 }
 
-pub(super) async fn sleep_until(instant: Option<Instant>) {
+async fn sleep_until(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,

@@ -3,7 +3,6 @@
 //! digest of what readers were told, so that they are told changes only.
 
 mod feed;
-mod relay;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -23,7 +22,6 @@ use serde::Serialize;
 use crate::ledger::{self, Presence, Touched, View};
 
 pub(crate) use feed::{Followers, Line};
-pub(crate) use relay::Relay;
 
 #[derive(Debug)]
 pub(crate) struct Table {

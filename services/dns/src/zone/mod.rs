@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use karman_api::karman::discovery::Snapshot;
+use crate::snapshot::Snapshot;
 
 mod cluster;
 pub mod label;

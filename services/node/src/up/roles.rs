@@ -8,7 +8,6 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 use karman_gateway::Credentials;
 use karman_master::access::Access;
-use karman_rt::http::Reach;
 use karman_store::Store;
 use karman_store::embedded::{Embedded, OpenError};
 use tokio::net::TcpListener;
@@ -108,10 +107,8 @@ pub(super) async fn start(
         cluster_name: settings.cluster_name.clone(),
         hostname: HOST.to_owned(),
         ip: ip(&master)?,
-        http: master.into(),
+        http: master,
         session,
-        tls: None,
-        urls: karman_master::Urls { http: urls.master.clone(), session: urls.session.clone() },
         store: Arc::clone(&store),
         version: VERSION,
         settings: settings.master.clone(),
@@ -120,14 +117,9 @@ pub(super) async fn start(
     karman_master::start(config, &groups.master).await?;
     let tasks = &groups.others;
     let orchestrator = karman_orchestrator::Config {
-        marathon: marathon.into(),
-        metronome: metronome.into(),
-        urls: karman_orchestrator::Urls {
-            marathon: urls.marathon.clone(),
-            metronome: urls.metronome.clone(),
-        },
-        masters: vec![urls.master.clone()],
-        reach: Reach::default(),
+        marathon,
+        metronome,
+        master: urls.master.clone(),
         store: Arc::clone(&store),
         hostname: HOST.to_owned(),
         framework_name: ORCHESTRATOR.to_owned(),
@@ -135,11 +127,10 @@ pub(super) async fn start(
         version: VERSION,
     };
     let dns = karman_dns::Config {
-        udp: vec![dns_udp],
-        tcp: vec![dns_tcp],
+        udp: dns_udp,
+        tcp: dns_tcp,
         http: dns_http,
-        masters: vec![urls.master.clone()],
-        reach: Reach::default(),
+        master: urls.master.clone(),
         credentials: own.services.clone(),
         snapshot_file: data_dir.path().join("discovery.json"),
         domain: settings.dns_domain.clone(),
@@ -191,9 +182,8 @@ fn agents_configs(
             work_dir: data_dir.path().join(format!("agent-{number}")),
             hostname: ip.to_string(),
             ip,
-            http: http.into(),
+            http,
             masters: vec![urls.session.clone()],
-            tls: None,
             resources,
             attributes,
             domain,
@@ -212,12 +202,7 @@ fn gateway_config(
     store: Arc<dyn Store>,
 ) -> Result<karman_gateway::Config, Error> {
     Ok(karman_gateway::Config {
-        ip: ip(&http)?,
-        http: http.into(),
-        redirect: None,
-        reach: Reach::default(),
-        holder: urls.gateway.clone(),
-        writer: urls.gateway,
+        http,
         master: urls.master,
         credentials: None,
         marathon: urls.marathon,
