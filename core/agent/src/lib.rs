@@ -41,7 +41,8 @@ use std::sync::Arc;
 use karman_model::attribute::Attributes;
 use karman_model::resource::Resources;
 use karman_rt::Tasks;
-use tokio::net::TcpListener;
+use karman_rt::http::Doors;
+use karman_rt::tls::Files;
 use tokio::sync::{mpsc, watch};
 use tracing::warn;
 
@@ -58,9 +59,11 @@ pub struct Config {
     pub work_dir: PathBuf,
     pub hostname: String,
     pub ip: IpAddr,
-    pub http: TcpListener,
+    pub http: Doors,
     /// Session URLs of the masters, tried in turn.
     pub masters: Vec<String>,
+    /// What the agent shows to masters, and who they must be.
+    pub tls: Option<Files>,
     /// `cpus:4;mem:1024;…` or a JSON list; detected where absent.
     pub resources: Option<String>,
     /// `rack:r1;zone:a`.
@@ -115,6 +118,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Started, StartError>
         ip,
         http,
         masters,
+        tls,
         resources,
         attributes,
         domain,
@@ -149,15 +153,21 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Started, StartError>
     let restored = driver::blocking(move || Restored::load(&read)).await;
     let restored = restored
         .map_err(|source| StartError::WorkDir { path: settings.work_dir.clone(), source })?;
-    spawn(settings, restored, masters, http, tasks).await
+    spawn(settings, restored, Wires { masters, tls, http }, tasks).await
+}
+
+/// What leads out of the agent.
+struct Wires {
+    masters: Vec<String>,
+    tls: Option<Files>,
+    http: Doors,
 }
 
 /// Starts the parts and waits until a master has answered.
 async fn spawn(
     settings: Arc<Settings>,
     restored: Restored,
-    masters: Vec<String>,
-    http: TcpListener,
+    Wires { masters, tls, http }: Wires,
     tasks: &Tasks,
 ) -> Result<Started, StartError> {
     let (events, inbox) = mpsc::channel(core::EVENTS_MAX);
@@ -173,7 +183,7 @@ async fn spawn(
         tasks,
     );
     tasks.spawn("sandboxes", gc::run(settings, snapshots));
-    tasks.spawn("session", session::run(masters, events));
+    tasks.spawn("session", session::run(masters, tls, events));
     let answered = member.wait_for(|membership| *membership != Membership::None);
     let membership = tokio::select! {
         answered = answered => answered.map(|membership| membership.clone()).unwrap_or_default(),

@@ -1,21 +1,23 @@
 //! The agent's side of the stream to the leading master.
 //!
 //! Task: one. Inputs: messages of the master, the agent's messages. Outputs:
-//! events. It reconnects for ever, to each configured master in turn, unless a
-//! master says that the agent is removed.
+//! events. It reconnects for ever, to each configured master in turn, or to the
+//! one that another names, unless a master says that the agent is removed.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use karman_api::session::master_message::Body;
 use karman_api::session::session_client::SessionClient;
 use karman_api::session::{
-    AgentMessage, MasterMessage, Register, Registered, Rejected, agent_message,
+    AgentMessage, LEADER, MasterMessage, Register, Registered, Rejected, agent_message,
 };
 use karman_rt::time::now_ms;
+use karman_rt::tls::Files;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Endpoint;
+use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity};
 use tracing::{debug, error, info, warn};
 
 use crate::core::Event;
@@ -23,12 +25,17 @@ use crate::core::Event;
 /// Messages to the master that were not sent yet.
 const OUTGOING_MAX: usize = 4096;
 
-/// For connecting, and for the answer to the registration.
+/// A machine that does not answer is off, or cut off.
+const CONNECT_MAX: Duration = Duration::from_secs(3);
+/// For the answer to the registration; masters that wait for a leader take a
+/// while.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
 
 /// Between two attempts; grows to the second.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
-const BACKOFF_MAX: Duration = Duration::from_secs(5);
+const BACKOFF_MAX: Duration = Duration::from_secs(2);
+/// Whoever is refused asks again this late: an operator must do something first.
+const REFUSED_PAUSE: Duration = Duration::from_secs(5);
 
 /// The largest message of a master.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -62,6 +69,10 @@ enum Ended {
     Broken(#[from] tonic::Status),
     #[error("the master closed the stream")]
     Closed,
+    #[error("another master leads, at {leader}")]
+    Elsewhere { leader: String },
+    #[error("the certificate for the session cannot be read from '{}'", path.display())]
+    Certificate { path: PathBuf, source: std::io::Error },
     #[error("the master sent something else than an answer to the registration")]
     Protocol,
     #[error("the master refuses this agent: {reason}")]
@@ -72,13 +83,27 @@ enum Ended {
     Stopping,
 }
 
+/// Whom to ask, the next first.
+struct Masters {
+    configured: std::iter::Cycle<std::vec::IntoIter<String>>,
+    /// Named by another master; asked once.
+    leader: Option<String>,
+}
+
+impl Masters {
+    fn next(&mut self) -> Option<String> {
+        self.leader.take().or_else(|| self.configured.next())
+    }
+}
+
 /// Keeps a session for as long as it is polled.
-pub(crate) async fn run(masters: Vec<String>, events: mpsc::Sender<Event>) {
+pub(crate) async fn run(masters: Vec<String>, tls: Option<Files>, events: mpsc::Sender<Event>) {
     let mut backoff = BACKOFF_MIN;
     let mut refused = String::new();
-    for master in masters.iter().cycle() {
+    let mut masters = Masters { configured: masters.into_iter().cycle(), leader: None };
+    while let Some(master) = masters.next() {
         let mut registered = false;
-        let ended = session(master, &events, &mut registered).await;
+        let ended = session(&master, tls.as_ref(), &events, &mut registered).await;
         if registered {
             backoff = BACKOFF_MIN;
             warn!(master, error = karman_rt::chain(&ended), "session lost");
@@ -91,7 +116,7 @@ pub(crate) async fn run(masters: Vec<String>, events: mpsc::Sender<Event>) {
                 error!(master, reason, "the master refuses this agent");
                 refused.clone_from(reason);
             }
-            backoff = BACKOFF_MAX;
+            backoff = REFUSED_PAUSE;
             let change = Change::Rejected { reason: reason.clone(), passes: *passes };
             let _stopping = events.send(Event::Session(change)).await;
         }
@@ -100,8 +125,12 @@ pub(crate) async fn run(masters: Vec<String>, events: mpsc::Sender<Event>) {
         {
             return;
         }
-        tokio::time::sleep(jittered(backoff)).await;
+        let pause = jittered(backoff);
         backoff = (backoff * 2).min(BACKOFF_MAX);
+        if let Ended::Elsewhere { leader } = ended {
+            masters.leader = Some(leader).filter(|leader| *leader != master);
+        }
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -113,20 +142,48 @@ fn jittered(backoff: Duration) -> Duration {
     backoff / 2 + backoff * permille / 1000
 }
 
-async fn session(master: &str, events: &mpsc::Sender<Event>, registered: &mut bool) -> Ended {
-    match try_session(master, events, registered).await {
+async fn session(
+    master: &str,
+    tls: Option<&Files>,
+    events: &mpsc::Sender<Event>,
+    registered: &mut bool,
+) -> Ended {
+    match try_session(master, tls, events, registered).await {
         Ok(never) => match never {},
         Err(ended) => ended,
     }
 }
 
+/// TLS on both sides; the files may have been replaced since the last session.
+fn secured(files: &Files) -> Result<ClientTlsConfig, Ended> {
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|source| Ended::Certificate { path: path.clone(), source })
+    };
+    let identity = Identity::from_pem(read(&files.certificate)?, read(&files.key)?);
+    let authority = Certificate::from_pem(read(&files.ca)?);
+    Ok(ClientTlsConfig::new().identity(identity).ca_certificate(authority))
+}
+
+/// A master that does not lead may say who does.
+fn refused(status: tonic::Status) -> Ended {
+    let leader = status.metadata().get(LEADER).and_then(|leader| leader.to_str().ok());
+    match leader {
+        Some(leader) => Ended::Elsewhere { leader: leader.to_owned() },
+        None => Ended::Broken(status),
+    }
+}
+
 async fn try_session(
     master: &str,
+    tls: Option<&Files>,
     events: &mpsc::Sender<Event>,
     registered: &mut bool,
 ) -> Result<std::convert::Infallible, Ended> {
-    let endpoint =
-        Endpoint::from_shared(master.to_owned())?.connect_timeout(ANSWER_MAX).tcp_nodelay(true);
+    let mut endpoint =
+        Endpoint::from_shared(master.to_owned())?.connect_timeout(CONNECT_MAX).tcp_nodelay(true);
+    if let Some(files) = tls {
+        endpoint = endpoint.tls_config(secured(files)?)?;
+    }
     let mut client =
         SessionClient::new(endpoint.connect().await?).max_decoding_message_size(MESSAGE_BYTES_MAX);
     let (ask, answer) = oneshot::channel();
@@ -137,7 +194,8 @@ async fn try_session(
     let first = AgentMessage { body: Some(agent_message::Body::Register(register)) };
     outgoing.send(first).await.map_err(|_| Ended::Stopping)?;
     let open = client.open(ReceiverStream::new(messages));
-    let mut incoming = timeout(ANSWER_MAX, open).await.map_err(|_| Ended::Silent)??.into_inner();
+    let opened = timeout(ANSWER_MAX, open).await.map_err(|_| Ended::Silent)?;
+    let mut incoming = opened.map_err(refused)?.into_inner();
 
     let answer = timeout(ANSWER_MAX, incoming.message())
         .await

@@ -34,6 +34,10 @@ pub mod mesos {
 /// The session between an agent and the leading master.
 pub mod session {
     pub use crate::proto::karman::session::v1::*;
+
+    /// Where the leader's sessions are; in the metadata of the status with which
+    /// another master refuses one.
+    pub const LEADER: &str = "karman-leader";
 }
 
 #[cfg(feature = "client")]

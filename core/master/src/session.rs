@@ -4,6 +4,7 @@
 //! events for the core, which writes the other direction by itself.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,16 +14,19 @@ use futures::{Stream, StreamExt as _};
 use karman_api::session::agent_message::Body;
 use karman_api::session::master_message::Body as MessageBody;
 use karman_api::session::session_server::{Session, SessionServer};
-use karman_api::session::{AgentMessage, MasterMessage};
+use karman_api::session::{AgentMessage, LEADER, MasterMessage};
 use karman_rt::Tasks;
+use karman_rt::tls::Files;
 use tokio::net::TcpListener;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
 use tokio_util::sync::CancellationToken;
+use tonic::transport::{Certificate, Identity, ServerTlsConfig};
 use tonic::{Request, Response, Status, Streaming};
 use tracing::debug;
 
 use crate::core::{MESSAGES_QUEUE_MAX, Request as CoreRequest};
+use crate::elsewhere::Elsewhere;
 use crate::ledger::{Event, Registration, SessionId};
 
 /// An agent that connects must register within this time.
@@ -30,29 +34,85 @@ const REGISTER_MAX: Duration = Duration::from_secs(10);
 /// The largest message of an agent: its registration, with all of its tasks.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// The server of a master, which may not lead yet.
 #[derive(Clone, Debug)]
-struct Server {
+pub(crate) struct Server {
     core: mpsc::Sender<CoreRequest>,
+    leading: watch::Receiver<bool>,
+    elsewhere: Elsewhere,
     tasks: Tasks,
     made: Arc<AtomicU64>,
 }
 
-/// Serves sessions until the tasks are stopped.
-pub(crate) fn serve(listener: TcpListener, core: mpsc::Sender<CoreRequest>, tasks: &Tasks) {
-    let server = Server { core, tasks: tasks.clone(), made: Arc::default() };
-    let service = SessionServer::new(server).max_decoding_message_size(MESSAGE_BYTES_MAX);
-    let connections = TcpListenerStream::new(listener).inspect(|connection| {
-        if let Ok(stream) = connection {
-            // Small messages must not wait for more.
-            let _unimportant = stream.set_nodelay(true);
+/// Why sessions cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error("cannot read '{}'", path.display())]
+    Read { path: PathBuf, source: std::io::Error },
+    #[error("the certificate for the agents' sessions cannot be used")]
+    Tls(#[source] tonic::transport::Error),
+}
+
+/// TLS on both sides.
+fn secured(files: &Files) -> Result<ServerTlsConfig, Error> {
+    let read = |path: &PathBuf| {
+        std::fs::read(path).map_err(|source| Error::Read { path: path.clone(), source })
+    };
+    let identity = Identity::from_pem(read(&files.certificate)?, read(&files.key)?);
+    let authority = Certificate::from_pem(read(&files.ca)?);
+    Ok(ServerTlsConfig::new().identity(identity).client_ca_root(authority))
+}
+
+impl Server {
+    pub(crate) fn new(
+        core: mpsc::Sender<CoreRequest>,
+        leading: watch::Receiver<bool>,
+        elsewhere: Elsewhere,
+        tasks: &Tasks,
+    ) -> Self {
+        Self { core, leading, elsewhere, tasks: tasks.clone(), made: Arc::default() }
+    }
+
+    /// Serves sessions until the tasks are stopped; with `tls` to agents that show
+    /// a certificate of the cluster only.
+    pub(crate) fn serve(self, listener: TcpListener, tls: Option<&Files>) -> Result<(), Error> {
+        let mut builder = tonic::transport::Server::builder();
+        if let Some(files) = tls {
+            builder = builder.tls_config(secured(files)?).map_err(Error::Tls)?;
         }
-    });
-    tasks.spawn_critical("sessions", async move {
-        tonic::transport::Server::builder()
-            .add_service(service)
-            .serve_with_incoming(connections)
-            .await
-    });
+        let tasks = self.tasks.clone();
+        let service = SessionServer::new(self).max_decoding_message_size(MESSAGE_BYTES_MAX);
+        let connections = TcpListenerStream::new(listener).inspect(|connection| {
+            if let Ok(stream) = connection {
+                // Small messages must not wait for more.
+                let _unimportant = stream.set_nodelay(true);
+            }
+        });
+        tasks.spawn_critical("sessions", async move {
+            builder.add_service(service).serve_with_incoming(connections).await
+        });
+        Ok(())
+    }
+
+    /// Waits until this master leads, or says who does: whoever comes between two
+    /// leaders is sent to the next one as soon as there is one.
+    async fn leads(&self) -> Result<(), Status> {
+        let (mut leading, mut elsewhere) = (self.leading.clone(), self.elsewhere.clone());
+        tokio::select! {
+            biased;
+            leads = leading.wait_for(|leads| *leads) => {
+                leads.map(drop).map_err(|_closed| Status::unavailable("the master is stopping"))
+            }
+            urls = elsewhere.known() => {
+                let mut status = Status::unavailable("another master leads");
+                let leader = urls.and_then(|urls| urls.session.parse().ok());
+                if let Some(leader) = leader {
+                    status.metadata_mut().insert(LEADER, leader);
+                }
+                Err(status)
+            }
+        }
+    }
 }
 
 #[tonic::async_trait]
@@ -63,6 +123,7 @@ impl Session for Server {
         &self,
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<Self::OpenStream>, Status> {
+        self.leads().await?;
         let ip =
             request.remote_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip());
         let session = SessionId(self.made.fetch_add(1, Ordering::Relaxed));

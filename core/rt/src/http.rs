@@ -1,7 +1,11 @@
-//! The HTTP server that every role uses: HTTP/1.1 and HTTP/2 without TLS on one
-//! port, a limit on bodies, panics answered with 500, graceful stop.
+//! The HTTP server that every role uses: HTTP/1.1 and HTTP/2 on one port, with or
+//! without TLS, a limit on bodies, panics answered with 500, graceful stop. And
+//! the client with which roles reach each other.
 
+mod connector;
+mod door;
 mod socket;
+mod stream;
 
 use std::convert::Infallible;
 use std::io;
@@ -18,19 +22,22 @@ use http::{StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt as _;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::TcpListener;
 use tower::ServiceExt as _;
 use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 use tracing::{debug, warn};
 
+use self::door::Speaks;
 use self::socket::Socket;
 use crate::Tasks;
+use crate::tls::Peer;
 
+pub use self::connector::{ConnectError, Connector, Leader, Reach};
+pub use self::door::{Door, Doors};
 pub use self::socket::Connection;
 
 /// The largest request body accepted, in bytes; larger ones answer 413.
@@ -78,22 +85,34 @@ pub async fn bind(address: SocketAddr, purpose: &'static str) -> Result<TcpListe
     TcpListener::bind(address).await.map_err(|source| BindError { address, purpose, source })
 }
 
-/// Serves `router` on `listener` until the tasks are stopped, with bodies of up
-/// to [`BODY_BYTES_MAX`].
-pub fn serve(name: &'static str, listener: TcpListener, router: Router, tasks: &Tasks) {
-    accept(name, listener, limited(router), None, tasks);
+/// Serves `router` at `doors` until the tasks are stopped, with bodies of up to
+/// [`BODY_BYTES_MAX`].
+pub fn serve(name: &'static str, doors: impl Into<Doors>, router: Router, tasks: &Tasks) {
+    accept_all(name, doors.into(), &limited(router), None, tasks);
 }
 
 /// As [`serve`], for answers that are large or never end: a peer that takes
 /// nothing of what waits for it for `unread_max` is cut off.
 pub fn serve_to_readers(
     name: &'static str,
-    listener: TcpListener,
+    doors: impl Into<Doors>,
     router: Router,
     unread_max: Duration,
     tasks: &Tasks,
 ) {
-    accept(name, listener, limited(router), Some(unread_max), tasks);
+    accept_all(name, doors.into(), &limited(router), Some(unread_max), tasks);
+}
+
+fn accept_all(
+    name: &'static str,
+    Doors { first, more }: Doors,
+    router: &Router,
+    unread_max: Option<Duration>,
+    tasks: &Tasks,
+) {
+    for door in std::iter::once(first).chain(more) {
+        accept(name, door, router.clone(), unread_max, tasks);
+    }
 }
 
 fn limited(router: Router) -> Router {
@@ -126,7 +145,7 @@ async fn refuse_large_bodies(request: Request, next: Next) -> Response {
 
 fn accept(
     name: &'static str,
-    listener: TcpListener,
+    Door { listener, speaks }: Door,
     router: Router,
     unread_max: Option<Duration>,
     tasks: &Tasks,
@@ -143,8 +162,8 @@ fn accept(
                 Ok((stream, peer)) => {
                     // Small frames of event streams must not wait for more.
                     let _unimportant = stream.set_nodelay(true);
-                    let socket = Socket::new(stream, unread_max);
-                    connection(name, socket, peer, router.clone(), &graceful, &stop);
+                    let visit = Visit { name, address: peer, router: router.clone(), unread_max };
+                    visit.begin(stream, &speaks, &graceful, &stop);
                 }
                 Err(error) => {
                     warn!(server = name, error = crate::chain(&error), "accept failed");
@@ -158,72 +177,111 @@ fn accept(
     });
 }
 
-fn connection(
+/// Among the extensions of requests that came over TLS.
+#[derive(Clone, Copy, Debug)]
+pub struct Secured;
+
+/// A client that has connected.
+struct Visit {
     name: &'static str,
-    socket: Socket,
-    peer: SocketAddr,
+    address: SocketAddr,
     router: Router,
-    graceful: &GracefulShutdown,
-    tasks: &Tasks,
-) {
-    let (own, unread_max) = (socket.connection.clone(), socket.unread_max);
-    let of_requests = own.clone();
-    let service = hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
-        request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
-        request.extensions_mut().insert(of_requests.clone());
-        let router = router.clone();
-        async move {
-            let response = router.oneshot(request.map(Body::new)).await;
-            Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
-        }
-    });
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    // Not `pipeline_flush`: with it hyper buffers all that a body has, without a
-    // limit, and a reader that does not read costs memory instead of its stream.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
-    builder.http2().timer(TokioTimer::new());
-    if let Some(unread_max) = unread_max {
-        // HTTP/2 stops to write before the socket is full; one that reads nothing
-        // does not answer a ping either.
-        builder.http2().keep_alive_interval(unread_max / 2).keep_alive_timeout(unread_max / 2);
+    unread_max: Option<Duration>,
+}
+
+impl Visit {
+    fn begin(
+        self,
+        stream: tokio::net::TcpStream,
+        speaks: &Speaks,
+        graceful: &GracefulShutdown,
+        tasks: &Tasks,
+    ) {
+        let (speaks, watcher, stopping) = (speaks.clone(), graceful.watcher(), tasks.clone());
+        tasks.spawn_graceful(self.name, async move {
+            let greeted = tokio::select! {
+                greeted = speaks.greet(stream) => greeted,
+                () = stopping.cancelled() => return,
+            };
+            match greeted {
+                Ok((stream, peer)) => {
+                    let socket = Socket::new(stream, self.unread_max);
+                    self.serve(socket, peer, watcher, &stopping).await;
+                }
+                Err(refused) => {
+                    let Self { name, address, .. } = self;
+                    debug!(server = name, peer = %address, error = crate::chain(&refused), "refused");
+                }
+            }
+        });
     }
-    let connection =
-        builder.serve_connection_with_upgrades(TokioIo::new(socket), service).into_owned();
-    let connection = graceful.watch(connection);
-    let stopped = tasks.token();
-    tasks.spawn_graceful(name, async move {
+
+    async fn serve(self, socket: Socket, peer: Option<Peer>, watcher: Watcher, stopping: &Tasks) {
+        let Self { name, address, router, unread_max } = self;
+        let secured = socket.is_secured();
+        let own = socket.connection.clone();
+        let of_requests = own.clone();
+        let service =
+            hyper::service::service_fn(move |mut request: Request<hyper::body::Incoming>| {
+                let extensions = request.extensions_mut();
+                extensions.insert(axum::extract::ConnectInfo(address));
+                extensions.insert(of_requests.clone());
+                if let Some(peer) = peer {
+                    extensions.insert(peer);
+                }
+                if secured {
+                    extensions.insert(Secured);
+                }
+                let router = router.clone();
+                async move {
+                    let response = router.oneshot(request.map(Body::new)).await;
+                    Ok::<_, Infallible>(response.unwrap_or_else(|never| match never {}))
+                }
+            });
+        let mut builder = auto::Builder::new(TokioExecutor::new());
+        // Not `pipeline_flush`: with it hyper buffers all that a body has, without a
+        // limit, and a reader that does not read costs memory instead of its stream.
+        builder.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_TIMEOUT);
+        builder.http2().timer(TokioTimer::new());
+        if let Some(unread_max) = unread_max {
+            // HTTP/2 stops to write before the socket is full; one that reads nothing
+            // does not answer a ping either.
+            builder.http2().keep_alive_interval(unread_max / 2).keep_alive_timeout(unread_max / 2);
+        }
+        let connection =
+            builder.serve_connection_with_upgrades(TokioIo::new(socket), service).into_owned();
         // Event streams never end by themselves: they get the drain time.
         let drained = async {
-            stopped.cancelled().await;
+            stopping.cancelled().await;
             tokio::time::sleep(DRAIN).await;
         };
         tokio::select! {
-            result = connection => {
+            result = watcher.watch(connection) => {
                 if let Err(error) = result {
-                    debug!(server = name, peer = %peer, error = error.to_string(), "connection ended");
+                    debug!(server = name, peer = %address, error = error.to_string(), "connection ended");
                 }
             }
             () = drained => {}
-            () = own.closed() => debug!(server = name, peer = %peer, "connection closed"),
+            () = own.closed() => debug!(server = name, peer = %address, "connection closed"),
         }
-    });
+    }
 }
 
-/// A pooled client for the roles next door: plain HTTP, streams passed on as
-/// they come. Cheap to clone; clones share connections.
-pub fn client<B>(connect_timeout: Duration, idle_timeout: Duration) -> Client<HttpConnector, B>
+/// A pooled client for other roles; streams are passed on as they come. Cheap to
+/// clone; clones share connections.
+pub fn client<B>(
+    reach: Reach,
+    connect_timeout: Duration,
+    idle_timeout: Duration,
+) -> Client<Connector, B>
 where
     B: http_body::Body + Send,
     B::Data: Send,
 {
-    let mut connector = HttpConnector::new();
-    connector.set_connect_timeout(Some(connect_timeout));
-    // Small frames of event streams must not wait for more.
-    connector.set_nodelay(true);
     Client::builder(TokioExecutor::new())
         .pool_idle_timeout(idle_timeout)
         .pool_timer(TokioTimer::new())
-        .build(connector)
+        .build(Connector::new(reach, connect_timeout))
 }
 
 #[cfg(test)]

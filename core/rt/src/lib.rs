@@ -5,9 +5,11 @@ pub mod config;
 pub mod http;
 pub mod log;
 pub mod metrics;
+pub mod notify;
 pub mod signal;
 pub mod tasks;
 pub mod time;
+pub mod tls;
 
 pub use tasks::Tasks;
 

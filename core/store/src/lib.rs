@@ -18,10 +18,12 @@ pub mod embedded;
 pub mod etcd;
 mod history;
 mod limits;
+mod replica;
 
 pub use limits::{
     CHANGES_MAX, COMMIT_BYTES_MAX, HOLDER_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, parts,
 };
+pub use replica::Replica;
 
 /// Grows with every commit, never goes backwards; commits that were under way at
 /// the same time may share one. For comparing within one process.

@@ -19,7 +19,7 @@ pub(crate) struct About {
     pub(crate) version: &'static str,
     pub(crate) domain: String,
     pub(crate) address: SocketAddr,
-    pub(crate) master: String,
+    pub(crate) masters: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -56,14 +56,14 @@ async fn version(State(api): State<Api>) -> Json<Value> {
 
 /// The keys that clients read; those about polling have no counterpart here.
 async fn config(State(api): State<Api>) -> Json<Value> {
-    let About { version: _, domain, address, master } = api.about.as_ref();
+    let About { version: _, domain, address, masters } = api.about.as_ref();
     Json(json!({
         "RefreshSeconds": 0,
         "TTL": TTL_SECONDS,
         "Port": address.port(),
         "Listener": address.ip().to_string(),
         "Domain": domain,
-        "Masters": [master],
+        "Masters": masters,
         "SOAMname": format!("ns1.{domain}."),
         "SOARname": format!("root.ns1.{domain}."),
         "DNSOn": true,

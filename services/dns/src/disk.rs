@@ -5,12 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use karman_api::karman::discovery::Message;
+use karman_api::karman::discovery::{Message, Snapshot};
 use karman_rt::Tasks;
 use tracing::{info, warn};
 
 use crate::CurrentReceiver;
-use crate::snapshot::Snapshot;
 
 /// The least time between two writes; a cluster may change many times a second.
 const PAUSE: Duration = Duration::from_secs(1);

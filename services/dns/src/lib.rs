@@ -15,27 +15,32 @@ use tokio::sync::watch;
 
 use karman_api::credentials::Credentials;
 use karman_rt::Tasks;
+use karman_rt::http::Reach;
 
 pub mod answer;
 mod api;
 mod disk;
+#[cfg(test)]
+mod fixture;
 mod follow;
 mod serve;
-pub mod snapshot;
 pub mod zone;
 
-use snapshot::Snapshot;
+use karman_api::karman::discovery::Snapshot;
 use zone::{Settings, Zone};
 
 /// What the names are served with.
 #[derive(Debug)]
 pub struct Config {
-    pub udp: UdpSocket,
-    pub tcp: TcpListener,
+    /// Where names are asked for, at least one of each.
+    pub udp: Vec<UdpSocket>,
+    pub tcp: Vec<TcpListener>,
     /// The Mesos-DNS HTTP API.
     pub http: TcpListener,
-    /// Base URL of the master, whose discovery stream is followed.
-    pub master: String,
+    /// Base URLs of the masters, at least one; the discovery stream of any is
+    /// followed.
+    pub masters: Vec<String>,
+    pub reach: Reach,
     /// For a master that asks.
     pub credentials: Option<Credentials>,
     /// Where the last snapshot is kept.
@@ -50,6 +55,8 @@ pub struct Config {
 /// The names cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    #[error("the name server is given no address")]
+    Nowhere,
     #[error("the address of the name server is not known")]
     Address(#[source] std::io::Error),
     #[error("the HTTP client for the discovery stream cannot be built")]
@@ -73,28 +80,43 @@ type CurrentReceiver = watch::Receiver<Option<Arc<Current>>>;
 /// Serves names; returns once there is a snapshot, from the master or from the
 /// disk.
 pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
-    let Config { udp, tcp, http, master, credentials, snapshot_file, domain, upstreams, version } =
-        config;
-    let local = udp.local_addr().map_err(StartError::Address)?;
+    let Config {
+        udp,
+        tcp,
+        http,
+        masters,
+        reach,
+        credentials,
+        snapshot_file,
+        domain,
+        upstreams,
+        version,
+    } = config;
+    let local = udp.first().ok_or(StartError::Nowhere)?;
+    let local = local.local_addr().map_err(StartError::Address)?;
     let settings = Settings::new(&domain, local.ip()).ok_or(StartError::Domain { domain })?;
-    let client = follow::client().map_err(StartError::Client)?;
+    let client = karman_api::client::http(reach.tls).map_err(StartError::Client)?;
     let remembered = disk::read(&snapshot_file).await;
     let remembered = remembered
         .map(|snapshot| Arc::new(Current { zone: zone::build(&snapshot, &settings), snapshot }));
     let (current, mut receiver) = watch::channel(remembered);
 
     let served = serve::Served::new(receiver.clone(), upstreams);
-    serve::udp::spawn(udp, served.clone(), tasks);
-    serve::tcp::spawn(tcp, served, tasks);
+    for socket in udp {
+        serve::udp::spawn(socket, served.clone(), tasks);
+    }
+    for listener in tcp {
+        serve::tcp::spawn(listener, served.clone(), tasks);
+    }
     let about = api::About {
         version,
         domain: settings.domain.clone(),
         address: local,
-        master: master.clone(),
+        masters: masters.clone(),
     };
     karman_rt::http::serve("dns-http", http, api::router(receiver.clone(), about), tasks);
     disk::spawn(snapshot_file, receiver.clone(), tasks);
-    let follower = follow::Follower { client, master, credentials, settings, current };
+    let follower = follow::Follower { http: client, masters, credentials, settings, current };
     tasks.spawn("dns-follow", follower.run());
 
     let ready = receiver.wait_for(Option::is_some);

@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio_stream::StreamExt as _;
 
 use super::*;
-use crate::snapshot::tests::{agent, full, gone, task};
+use crate::fixture::{agent, full, gone, task};
 
 const LOCAL: (Ipv4Addr, u16) = (Ipv4Addr::LOCALHOST, 0);
 
@@ -87,10 +87,11 @@ impl Server {
             tasks: tasks.clone(),
         };
         let config = Config {
-            udp,
-            tcp,
+            udp: vec![udp],
+            tcp: vec![tcp],
             http,
-            master,
+            masters: vec![master],
+            reach: Reach::default(),
             credentials: None,
             snapshot_file,
             domain: "mesos".into(),

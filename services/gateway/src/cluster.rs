@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use karman_api::credentials::Credentials;
 use karman_dashboard::upstream::{Error, Upstream};
 use karman_dashboard::wire::mesos::{Slave, Slaves};
+use karman_rt::http::Reach;
 use serde::Deserialize;
 use tokio::sync::Mutex;
 
@@ -56,8 +57,13 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    pub(crate) fn new(master: String, credentials: Option<&Credentials>, marathon: String) -> Self {
-        let upstream = Upstream::new(&master, credentials);
+    pub(crate) fn new(
+        master: String,
+        credentials: Option<&Credentials>,
+        marathon: String,
+        reach: Reach,
+    ) -> Self {
+        let upstream = Upstream::new(&master, credentials, reach);
         Self {
             upstream,
             master,
@@ -78,8 +84,12 @@ impl Cluster {
 
     /// The base URL of an agent. One that has just joined is found at once.
     pub(crate) async fn agent(&self, id: &str) -> Result<Option<String>, Error> {
-        let find =
-            |agents: &[Slave]| agents.iter().find(|agent| agent.id == id).and_then(Slave::url);
+        let find = |agents: &[Slave]| {
+            agents
+                .iter()
+                .find(|agent| agent.id == id)
+                .and_then(|agent| agent.url(self.upstream.scheme()))
+        };
         if let Some(url) = find(&self.agents().await?) {
             return Ok(Some(url));
         }

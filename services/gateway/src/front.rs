@@ -41,6 +41,8 @@ pub(crate) struct Urls {
     pub metronome: String,
     pub catalog: String,
     pub dns_http: String,
+    /// The gateway that stores changes of users.
+    pub writer: String,
 }
 
 impl Urls {
@@ -53,6 +55,33 @@ impl Urls {
             Role::Dns => &self.dns_http,
         }
     }
+}
+
+/// Sends everybody to the same place on the port that speaks TLS.
+pub(crate) fn to_tls(port: u16) -> Router {
+    Router::new().fallback(move |request: Request| async move {
+        let host = text(request.headers(), &header::HOST)
+            .or_else(|| request.uri().authority().map(http::uri::Authority::as_str));
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        match secured(host, port, path) {
+            Some(to) => answer::redirect(StatusCode::TEMPORARY_REDIRECT, &to, None),
+            None => answer::error(
+                StatusCode::BAD_REQUEST,
+                "ERR_HOST",
+                "the request names no host; ask again with https://",
+                false,
+            ),
+        }
+    })
+}
+
+fn secured(host: Option<&str>, port: u16, path: &str) -> Option<String> {
+    let authority: http::uri::Authority = host?.parse().ok()?;
+    let host = authority.host();
+    Some(match port {
+        443 => format!("https://{host}{path}"),
+        port => format!("https://{host}:{port}{path}"),
+    })
 }
 
 pub(crate) async fn handle(front: Arc<Front>, request: Request) -> Response {
@@ -172,6 +201,27 @@ async fn to_service(front: &Front, rest: &str, request: Request) -> Response {
     }
 }
 
+/// Set on what another gateway has passed on, which is passed on no further.
+const FORWARDED: HeaderName = HeaderName::from_static("dcos-forwarded");
+
+fn is_to_pass_on(request: &Request) -> bool {
+    !request.method().is_safe() && !request.headers().contains_key(FORWARDED)
+}
+
+/// Passes a change of users on to the gateway that stores them.
+async fn to_writer(front: &Front, mut request: Request) -> Response {
+    request.headers_mut().insert(FORWARDED, HeaderValue::from_static("true"));
+    let to = Destination {
+        name: "the gateway that keeps the users".into(),
+        base: front.urls.writer.clone(),
+        path: request.uri().path().to_owned(),
+        prefix: String::new(),
+        token: true,
+        credentials: None,
+    };
+    forward(front, request, &to).await
+}
+
 pub(crate) fn unavailable(error: &karman_dashboard::upstream::Error, page: bool) -> Response {
     answer::error(StatusCode::SERVICE_UNAVAILABLE, "ERR_UPSTREAM_DOWN", &chain(error), page)
 }
@@ -231,6 +281,11 @@ async fn here(front: &Arc<Front>, local: Local, request: Request) -> Response {
         Local::Providers => identity::http::providers(front.identity.is_some()),
         Local::Jwks => identity::http::jwks(front.identity.as_ref()),
         Local::Users => identity::http::users(front.identity.as_ref(), &request),
-        Local::User(uid) => identity::http::user(front.identity.as_ref(), &uid, request).await,
+        Local::User(uid) => match &front.identity {
+            Some(identity) if is_to_pass_on(&request) && !identity.leads() => {
+                to_writer(front, request).await
+            }
+            identity => identity::http::user(identity.as_ref(), &uid, request).await,
+        },
     }
 }

@@ -8,18 +8,21 @@ pub mod limiter;
 pub mod password;
 pub mod token;
 pub mod user;
+mod writer;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard};
 
 use ::http::{HeaderMap, header};
+use karman_rt::Tasks;
 use karman_rt::time::now_ms;
-use karman_store::{Change, Leadership, Store};
-use tokio::sync::Semaphore;
+use karman_store::{Change, Entry, Fence, Replica, Revision, Store};
+use tokio::sync::{Semaphore, watch};
 
 use self::limiter::Limiter;
 use self::token::Signer;
 use self::user::{Stored, User};
+use self::writer::Writer;
 use crate::Superuser;
 
 /// How programs are told to sign in: a user id and a password for a token.
@@ -28,6 +31,7 @@ pub const AUTH_COOKIE: &str = "dcos-acs-auth-cookie";
 pub const INFO_COOKIE: &str = "dcos-acs-info-cookie";
 pub const AUTH_COOKIES: &[&str] = &[AUTH_COOKIE, INFO_COOKIE];
 
+const PREFIX: &str = "/gateway/";
 const USERS: &str = "/gateway/users/";
 const KEY: &str = "/gateway/identity/key";
 
@@ -35,14 +39,22 @@ const KEY: &str = "/gateway/identity/key";
 /// run at a time; others wait.
 const HASHES_AT_A_TIME: usize = 2;
 
+/// Users and the key that signs their tokens, as this gateway knows them. All
+/// gateways check; one of them, which leads, writes.
 #[derive(Debug)]
 pub struct Identity {
     store: Arc<dyn Store>,
-    leadership: Leadership,
-    users: RwLock<BTreeMap<String, User>>,
-    pub signer: Signer,
+    known: Arc<Known>,
+    leading: watch::Receiver<Option<Fence>>,
     limiter: Mutex<Limiter>,
     hashing: Semaphore,
+}
+
+/// What is in the store.
+#[derive(Debug, Default)]
+struct Known {
+    users: RwLock<BTreeMap<String, User>>,
+    signer: RwLock<Option<Arc<Signer>>>,
 }
 
 /// Why identity cannot start.
@@ -58,78 +70,95 @@ pub enum OpenError {
     Superuser { uid: String, source: password::Error },
     #[error("the superuser '{uid}' in the configuration cannot be used")]
     Uid { uid: String, source: user::Error },
+    #[error("stopped before the users were known")]
+    Stopped,
+}
+
+/// Why a change of a user is not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    #[error("another gateway keeps the users")]
+    NotLeading,
+    #[error(transparent)]
+    Store(#[from] karman_store::Error),
 }
 
 impl Identity {
-    /// Loads users and key; makes the key and the superuser on the first start.
-    /// `holder` says to the others which gateway writes.
+    /// Follows users and key in the store; whoever leads makes the key and the
+    /// superuser at the first start. Returns once both are known. `holder` is
+    /// where other gateways send changes to while this one leads.
     pub async fn open(
         store: Arc<dyn Store>,
         holder: &str,
         superuser: &Superuser,
+        tasks: &Tasks,
     ) -> Result<Self, OpenError> {
-        let leadership = store.campaign("gateway", holder).await?;
-        let mut users = BTreeMap::new();
-        let mut changes = Vec::new();
-        for entry in store.load(USERS).await?.entries {
-            let user = user::decode(&entry.value)
-                .map_err(|source| OpenError::Damaged { key: entry.key.clone(), source })?;
-            users.insert(user.uid.clone(), user);
-        }
-        let signer = match store.load(KEY).await?.entries.into_iter().find(|entry| entry.key == KEY)
-        {
-            Some(entry) => Signer::decode(&entry.value)?,
-            None => {
-                let (signer, value) = Signer::generate()?;
-                changes.push(Change::Put { key: KEY.into(), value });
-                signer
+        let superuser = first(superuser).await?;
+        let known = Arc::<Known>::default();
+        let replica = Replica::follow(Arc::clone(&store), PREFIX, tasks);
+        let (leads, leading) = watch::channel(None);
+        let writer =
+            Writer { store: Arc::clone(&store), holder: holder.to_owned(), superuser, leads };
+        tasks.spawn_critical("identity", writer.run());
+        let mut revision = replica.revision();
+        while !known.update(&replica.entries())? {
+            tokio::select! {
+                changed = revision.changed() => changed.map_err(|_closed| OpenError::Stopped)?,
+                () = tasks.cancelled() => return Err(OpenError::Stopped),
             }
-        };
-        if !users.contains_key(&superuser.uid) {
-            let user = first(superuser).await?;
-            changes.push(put(&user));
-            users.insert(user.uid.clone(), user);
         }
-        if !changes.is_empty() {
-            store.commit(&leadership.fence, changes).await?;
-        }
-        let (users, limiter) = (RwLock::new(users), Mutex::new(Limiter::default()));
-        Ok(Self {
-            store,
-            leadership,
-            users,
-            signer,
-            limiter,
-            hashing: Semaphore::new(HASHES_AT_A_TIME),
-        })
+        tasks.spawn_critical("users", follow(replica, revision, Arc::clone(&known)));
+        let limiter = Mutex::new(Limiter::default());
+        let hashing = Semaphore::new(HASHES_AT_A_TIME);
+        Ok(Self { store, known, leading, limiter, hashing })
+    }
+
+    /// Whether changes of users are stored here.
+    pub fn leads(&self) -> bool {
+        self.leading.borrow().is_some()
+    }
+
+    /// What signs tokens and checks them.
+    pub fn signer(&self) -> Arc<Signer> {
+        let signer = self.known.signer.read().unwrap_or_else(PoisonError::into_inner);
+        signer.clone().expect("identity is open once there is a key")
     }
 
     /// The user that a request's token names, if it is valid now.
     pub fn caller(&self, headers: &HeaderMap) -> Option<String> {
         let token = presented(headers)?;
-        let uid = self.signer.verify(token, now_ms() / 1000).ok()?;
-        self.users.read().unwrap_or_else(PoisonError::into_inner).contains_key(&uid).then_some(uid)
+        let uid = self.signer().verify(token, now_ms() / 1000).ok()?;
+        self.users_now().contains_key(&uid).then_some(uid)
     }
 
     pub fn user(&self, uid: &str) -> Option<User> {
-        self.users.read().unwrap_or_else(PoisonError::into_inner).get(uid).cloned()
+        self.users_now().get(uid).cloned()
     }
 
     pub fn users(&self) -> Vec<User> {
-        self.users.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+        self.users_now().values().cloned().collect()
+    }
+
+    fn users_now(&self) -> RwLockReadGuard<'_, BTreeMap<String, User>> {
+        self.known.users.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Stores a user, durably before anybody can sign in as it.
-    pub async fn save(&self, user: User) -> Result<(), karman_store::Error> {
-        self.store.commit(&self.leadership.fence, vec![put(&user)]).await?;
-        self.users.write().unwrap_or_else(PoisonError::into_inner).insert(user.uid.clone(), user);
+    pub async fn save(&self, user: User) -> Result<(), WriteError> {
+        self.commit(put(&user)).await?;
+        self.known.change(|users| users.insert(user.uid.clone(), user));
         Ok(())
     }
 
-    pub async fn remove(&self, uid: &str) -> Result<(), karman_store::Error> {
-        let change = Change::Delete { key: format!("{USERS}{uid}") };
-        self.store.commit(&self.leadership.fence, vec![change]).await?;
-        self.users.write().unwrap_or_else(PoisonError::into_inner).remove(uid);
+    pub async fn remove(&self, uid: &str) -> Result<(), WriteError> {
+        self.commit(Change::Delete { key: format!("{USERS}{uid}") }).await?;
+        self.known.change(|users| users.remove(uid));
+        Ok(())
+    }
+
+    async fn commit(&self, change: Change) -> Result<(), WriteError> {
+        let fence = self.leading.borrow().clone().ok_or(WriteError::NotLeading)?;
+        self.store.commit(&fence, vec![change]).await?;
         Ok(())
     }
 
@@ -170,6 +199,42 @@ pub enum Denied {
     Wrong,
     #[error("too many wrong passwords; try again in {wait_seconds} seconds")]
     TooMany { wait_seconds: u64 },
+}
+
+impl Known {
+    fn change<T>(&self, change: impl FnOnce(&mut BTreeMap<String, User>) -> T) {
+        let _before = change(&mut self.users.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    /// Takes over what the store says; true once there is all that is needed.
+    fn update(&self, entries: &[Entry]) -> Result<bool, OpenError> {
+        let mut users = BTreeMap::new();
+        for entry in entries {
+            if entry.key.starts_with(USERS) {
+                let user = user::decode(&entry.value)
+                    .map_err(|source| OpenError::Damaged { key: entry.key.clone(), source })?;
+                users.insert(user.uid.clone(), user);
+            } else if entry.key == KEY {
+                let signer = Arc::new(Signer::decode(&entry.value)?);
+                *self.signer.write().unwrap_or_else(PoisonError::into_inner) = Some(signer);
+            }
+        }
+        let complete = !users.is_empty()
+            && self.signer.read().unwrap_or_else(PoisonError::into_inner).is_some();
+        self.change(|known| *known = users);
+        Ok(complete)
+    }
+}
+
+async fn follow(
+    replica: Replica,
+    mut revision: watch::Receiver<Revision>,
+    known: Arc<Known>,
+) -> Result<(), OpenError> {
+    while revision.changed().await.is_ok() {
+        known.update(&replica.entries())?;
+    }
+    Ok(())
 }
 
 async fn first(superuser: &Superuser) -> Result<User, OpenError> {

@@ -10,12 +10,14 @@ pub mod route;
 mod system;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::Request;
 pub use karman_api::credentials::Credentials;
 use karman_rt::Tasks;
+use karman_rt::http::{Doors, Reach};
 use karman_store::Store;
 use tokio::net::TcpListener;
 
@@ -28,7 +30,16 @@ use crate::system::About;
 /// What the gateway needs to know. URLs are bases without a slash at the end.
 #[derive(Debug)]
 pub struct Config {
-    pub http: TcpListener,
+    pub http: Doors,
+    /// Where everybody is sent to the first of `http`, which speaks TLS.
+    pub redirect: Option<TcpListener>,
+    pub reach: Reach,
+    /// What other machines know this one by.
+    pub ip: IpAddr,
+    /// Where this gateway takes changes of users from other gateways.
+    pub holder: String,
+    /// The gateway that leads, for such changes.
+    pub writer: String,
     pub master: String,
     /// For a master that asks: what callers get who show none of their own.
     pub credentials: Option<Credentials>,
@@ -89,6 +100,11 @@ pub enum StartError {
 pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
     let Config {
         http,
+        redirect,
+        reach,
+        ip,
+        holder,
+        writer,
         master,
         credentials,
         marathon,
@@ -104,32 +120,39 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
     let address = http.local_addr().map_err(StartError::Address)?;
     let identity = match auth {
         Auth::Off => None,
-        Auth::Local(superuser) => {
-            Some(Identity::open(store, &format!("http://{address}"), &superuser).await?)
-        }
+        Auth::Local(superuser) => Some(Identity::open(store, &holder, &superuser, tasks).await?),
     };
     let auth = identity.is_some();
     let dashboard = karman_dashboard::Config {
         master: master.clone(),
         credentials: credentials.clone(),
         marathon: marathon.clone(),
+        reach: reach.clone(),
         cluster_name,
         version,
         auth,
     };
-    let ip = address.ip().to_string();
+    let ip = ip.to_string();
     let front = Arc::new(Front {
-        cluster: Cluster::new(master.clone(), credentials.as_ref(), marathon.clone()),
+        cluster: Cluster::new(
+            master.clone(),
+            credentials.as_ref(),
+            marathon.clone(),
+            reach.clone(),
+        ),
         credentials,
-        urls: Urls { master, marathon, metronome, catalog, dns_http },
+        urls: Urls { master, marathon, metronome, catalog, dns_http, writer },
         about: About { cluster_id, version, ip },
-        proxy: Proxy::new(),
+        proxy: Proxy::new(reach),
         identity,
         dashboard: karman_dashboard::router(dashboard, tasks),
     });
     let router =
         Router::new().fallback(move |request: Request| front::handle(Arc::clone(&front), request));
     karman_rt::http::serve("gateway", http, router, tasks);
+    if let Some(listener) = redirect {
+        karman_rt::http::serve("redirect", listener, front::to_tls(address.port()), tasks);
+    }
     Ok(())
 }
 

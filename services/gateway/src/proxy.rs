@@ -12,9 +12,9 @@ use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, Version, header};
 use http_body_util::{LengthLimitError, Limited};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use karman_api::credentials::Credentials;
 use karman_rt::chain;
+use karman_rt::http::{Connector, Reach, Secured};
 use tracing::warn;
 
 use crate::answer;
@@ -58,12 +58,12 @@ pub(crate) struct Destination {
 /// Cheap to clone; connections are shared.
 #[derive(Clone, Debug)]
 pub(crate) struct Proxy {
-    client: Client<HttpConnector, Body>,
+    client: Client<Connector, Body>,
 }
 
 impl Proxy {
-    pub(crate) fn new() -> Self {
-        Self { client: karman_rt::http::client(CONNECT_TIMEOUT, IDLE_TIMEOUT) }
+    pub(crate) fn new(reach: Reach) -> Self {
+        Self { client: karman_rt::http::client(reach, CONNECT_TIMEOUT, IDLE_TIMEOUT) }
     }
 
     /// Passes `request` on and its answer back.
@@ -148,7 +148,8 @@ fn outgoing(
     if let Some(credentials) = &to.credentials {
         sign(&mut parts.headers, credentials);
     }
-    forwarded(&mut parts.headers, peer);
+    let secured = parts.extensions.get::<Secured>().is_some();
+    forwarded(&mut parts.headers, peer, secured);
     let limit = usize::try_from(BODY_BYTES_MAX).unwrap_or(usize::MAX);
     let body = if http_body::Body::is_end_stream(&body) {
         Body::empty()
@@ -208,11 +209,12 @@ fn sign(headers: &mut HeaderMap, credentials: &Credentials) {
     }
 }
 
-fn forwarded(headers: &mut HeaderMap, peer: Option<SocketAddr>) {
+fn forwarded(headers: &mut HeaderMap, peer: Option<SocketAddr>, secured: bool) {
     let mut insert = |name: &'static str, value: HeaderValue| {
         headers.insert(HeaderName::from_static(name), value);
     };
-    insert("x-forwarded-proto", HeaderValue::from_static("http"));
+    let scheme = if secured { "https" } else { "http" };
+    insert("x-forwarded-proto", HeaderValue::from_static(scheme));
     if let Some(peer) = peer
         && let Ok(ip) = HeaderValue::from_str(&peer.ip().to_string())
     {
@@ -244,7 +246,8 @@ fn relocated(location: &str, to: &Destination, host: Option<&str>) -> Option<Str
     } else {
         let uri: Uri = location.parse().ok()?;
         let authority = uri.authority().map(Authority::as_str)?;
-        let ours = to.base.strip_prefix("http://") == Some(authority) || host == Some(authority);
+        let target = to.base.split_once("://").map(|(_, authority)| authority);
+        let ours = target == Some(authority) || host == Some(authority);
         let after = location.split_once(authority).map(|(_, after)| after)?;
         if !ours {
             return None;

@@ -10,6 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use karman_rt::Tasks;
+use karman_rt::http::Reach;
 use karman_store::embedded::Embedded;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -33,7 +34,12 @@ impl Cluster {
         let http = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", http.local_addr().unwrap());
         let config = Config {
-            http,
+            http: http.into(),
+            redirect: None,
+            reach: Reach::default(),
+            ip: std::net::Ipv4Addr::LOCALHOST.into(),
+            holder: url.clone(),
+            writer: url.clone(),
             master: fake.url.clone(),
             credentials: None,
             marathon: fake.url.clone(),

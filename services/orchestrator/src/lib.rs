@@ -19,6 +19,7 @@ mod metronome;
 pub mod plan;
 mod record;
 mod run;
+mod standby;
 pub mod view;
 
 use std::sync::Arc;
@@ -27,8 +28,8 @@ use karman_api::client::scheduler::Client;
 use karman_api::credentials::Credentials;
 use karman_model::time::Timestamp;
 use karman_rt::Tasks;
-use karman_store::Store;
-use tokio::net::TcpListener;
+use karman_rt::http::{Doors, Reach};
+use karman_store::{Replica, Store};
 use tokio::sync::{mpsc, watch};
 
 pub use error::StartError;
@@ -39,6 +40,7 @@ use hub::Hub;
 use link::Identity;
 use machine::Core;
 use run::{COMMANDS_MAX, Loop};
+use standby::Routers;
 
 /// The name under which one orchestrator of a datacenter leads.
 const LEADERSHIP: &str = "orchestrator";
@@ -46,10 +48,14 @@ const LEADERSHIP: &str = "orchestrator";
 /// What an orchestrator needs to run.
 #[derive(Debug)]
 pub struct Config {
-    pub marathon: TcpListener,
-    pub metronome: TcpListener,
-    /// Base URL of a master, such as `http://127.0.0.1:5050`.
-    pub master: String,
+    pub marathon: Doors,
+    pub metronome: Doors,
+    /// Where other machines find the two.
+    pub urls: Urls,
+    /// Base URLs of masters, such as `http://127.0.0.1:5050`, at least one; any
+    /// knows the leader.
+    pub masters: Vec<String>,
+    pub reach: Reach,
     pub store: Arc<dyn Store>,
     pub hostname: String,
     /// Also the principal of the framework.
@@ -59,51 +65,79 @@ pub struct Config {
     pub version: &'static str,
 }
 
-/// Starts the orchestrator; returns once it is subscribed.
+/// The base URLs of an orchestrator's doors, as other machines reach them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Urls {
+    pub marathon: String,
+    pub metronome: String,
+}
+
+impl Urls {
+    /// What everybody can read of a leader, for [`Urls::of`].
+    fn holder(&self) -> String {
+        format!("{} {}", self.marathon, self.metronome)
+    }
+
+    /// From what a leader says of itself.
+    pub fn of(holder: &str) -> Option<Self> {
+        let (marathon, metronome) = holder.split_once(' ')?;
+        Some(Self { marathon: marathon.to_owned(), metronome: metronome.to_owned() })
+    }
+}
+
+/// Host and port of a base URL.
+fn authority(url: &str) -> &str {
+    url.split_once("://").map_or(url, |(_, authority)| authority)
+}
+
+/// Starts the orchestrator; returns once it leads and is subscribed. Until then
+/// it follows the one that leads, and says who that is.
 ///
 /// # Errors
 /// When its state cannot be read or the process stops before a master accepts
 /// the subscription.
 pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
-    let address = config.marathon.local_addr().map_err(StartError::Listener)?;
-    let holder = format!("http://{address}");
-    let leadership = config.store.campaign(LEADERSHIP, &holder).await?;
-    let loaded = config.store.load(record::PREFIX).await?;
+    let Config {
+        marathon,
+        metronome,
+        urls,
+        masters,
+        reach,
+        store,
+        hostname,
+        framework_name,
+        credentials,
+        version,
+    } = config;
+    let client = Client::new(karman_api::client::http(reach.tls)?).with_credentials(credentials);
+    let (routers, leader) = (Routers::default(), store.leader(LEADERSHIP));
+    let door = routers.door(|(marathon, _)| marathon, leader.clone());
+    karman_rt::http::serve("marathon", marathon, door, tasks);
+    let door = routers.door(|(_, metronome)| metronome, leader);
+    karman_rt::http::serve("metronome", metronome, door, tasks);
+
+    let replica = Replica::follow(Arc::clone(&store), record::PREFIX, tasks);
+    let leadership = store.campaign(LEADERSHIP, &urls.holder()).await?;
     let mut core = Core::new(seed());
-    core.restore(Timestamp(karman_rt::time::now_ms()), &loaded.entries)?;
+    let entries = replica.caught_up(&leadership.fence).await?;
+    core.restore(Timestamp(karman_rt::time::now_ms()), &entries)?;
+    drop((replica, entries));
 
     let identity = Identity {
-        name: config.framework_name.clone(),
+        name: framework_name.clone(),
         user: std::env::var("USER").unwrap_or_else(|_| "root".into()),
-        hostname: config.hostname.clone(),
-        webui_url: holder,
+        hostname: hostname.clone(),
+        webui_url: urls.marathon.clone(),
     };
     let framework_id = core.framework_id().map(str::to_owned);
-    let client = Client::new()?.with_credentials(config.credentials);
-    let link = link::spawn(client, config.master, identity, framework_id, tasks);
+    let link = link::spawn(client, masters, identity, framework_id, tasks);
 
     let (commands, requests) = mpsc::channel(COMMANDS_MAX);
     let (ready, mut is_ready) = watch::channel(false);
     let (board, hub) = (Board::default(), Hub::new(karman_rt::time::now_ms()));
-    let about = http::About {
-        name: config.framework_name,
-        hostname: config.hostname,
-        address,
-        version: config.version,
-    };
-    karman_rt::http::serve(
-        "marathon",
-        config.marathon,
-        http::router(about, commands, board.clone(), hub.clone()),
-        tasks,
-    );
-    karman_rt::http::serve(
-        "metronome",
-        config.metronome,
-        metronome::router(config.version, address),
-        tasks,
-    );
-    let store = config.store;
+    let metronome = metronome::router(version, urls.metronome);
+    let about = http::About { name: framework_name, hostname, url: urls.marathon, version };
+    routers.open(http::router(about, commands, board.clone(), hub.clone()), metronome);
     let machine =
         Loop { core, store, leadership, link, requests, board, hub, ready, subscription: 0 };
     tasks.spawn_critical("orchestrator", machine.run());

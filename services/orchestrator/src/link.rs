@@ -26,7 +26,7 @@ const QUEUE_MAX: usize = 1024;
 /// Acknowledgements on their way at the same time.
 const ACKS_MAX: usize = 16;
 const RETRY_MIN: Duration = Duration::from_millis(50);
-const RETRY_MAX: Duration = Duration::from_secs(5);
+const RETRY_MAX: Duration = Duration::from_secs(1);
 /// Tasks outlive an orchestrator that is away for less than a week.
 const FAILOVER_TIMEOUT_SECONDS: f64 = 604_800.0;
 
@@ -92,7 +92,7 @@ type Current = watch::Receiver<Option<(u64, Caller)>>;
 /// Starts the link.
 pub(crate) fn spawn(
     client: Client,
-    master: String,
+    masters: Vec<String>,
     identity: Identity,
     framework_id: Option<String>,
     tasks: &Tasks,
@@ -106,7 +106,7 @@ pub(crate) fn spawn(
     tasks
         .spawn("scheduler-calls", send_all(call_queue, 1, subscribed.clone(), Arc::clone(&broken)));
     tasks.spawn("scheduler-acks", send_all(ack_queue, ACKS_MAX, subscribed, Arc::clone(&broken)));
-    let subscriber = Subscriber { client, master, identity, id, report, current, broken };
+    let subscriber = Subscriber { client, masters, identity, id, report, current, broken };
     tasks.spawn("scheduler-events", subscriber.run());
     Link { reports, calls, acks, framework_id }
 }
@@ -141,7 +141,8 @@ async fn send(subscription: u64, call: Call, current: &Current, broken: &Notify)
 
 struct Subscriber {
     client: Client,
-    master: String,
+    /// At least one; any knows the leader.
+    masters: Vec<String>,
     identity: Identity,
     id: watch::Receiver<Option<String>>,
     report: mpsc::Sender<Report>,
@@ -153,9 +154,9 @@ impl Subscriber {
     async fn run(self) {
         let mut retry = RETRY_MIN;
         let mut warned = false;
-        for subscription in 1u64.. {
+        for (subscription, master) in (1u64..).zip(self.masters.iter().cycle()) {
             let call = self.subscribe_call();
-            match self.client.subscribe(&self.master, &call).await {
+            match self.client.subscribe(master, &call).await {
                 Ok((caller, events)) => {
                     warned = false;
                     if self.follow(subscription, caller, events).await {

@@ -1,8 +1,6 @@
 //! The Metronome API as far as it is true today: there are no jobs, and none
 //! can be made.
 
-use std::net::SocketAddr;
-
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse as _, Response};
@@ -12,11 +10,11 @@ use serde_json::{Value, json};
 #[derive(Clone, Debug)]
 struct About {
     version: &'static str,
-    address: SocketAddr,
+    url: String,
 }
 
-pub(crate) fn router(version: &'static str, address: SocketAddr) -> Router {
-    Router::new().fallback(serve).with_state(About { version, address })
+pub(crate) fn router(version: &'static str, url: String) -> Router {
+    Router::new().fallback(serve).with_state(About { version, url })
 }
 
 async fn serve(State(about): State<About>, request: Request) -> Response {
@@ -30,7 +28,7 @@ async fn serve(State(about): State<About>, request: Request) -> Response {
             answer(StatusCode::OK, &body)
         }
         ["leader"] if reading => {
-            answer(StatusCode::OK, &json!({ "leader": about.address.to_string() }))
+            answer(StatusCode::OK, &json!({ "leader": crate::authority(&about.url) }))
         }
         ["v1", "jobs" | "queue"] if reading => answer(StatusCode::OK, &json!([])),
         ["v1", "jobs", id, ..] if reading || request.method() != Method::POST => answer(

@@ -14,6 +14,7 @@ use axum::Router;
 use http::{HeaderMap, HeaderValue, header};
 use karman_api::credentials::Credentials;
 use karman_rt::Tasks;
+use karman_rt::http::Reach;
 
 pub use pages::alone::{error_page, login_page};
 
@@ -26,6 +27,7 @@ pub struct Config {
     pub credentials: Option<Credentials>,
     /// Base URL of the Marathon API.
     pub marathon: String,
+    pub reach: Reach,
     pub cluster_name: String,
     pub version: &'static str,
     /// Whether users sign in, so that pages offer to sign out.
@@ -34,7 +36,8 @@ pub struct Config {
 
 /// The pages, under `/ui/`. The watcher of the upstream APIs runs in `tasks`.
 pub fn router(config: Config, tasks: &Tasks) -> Router {
-    let upstream = upstream::Upstream::new(&config.master, config.credentials.as_ref());
+    let upstream =
+        upstream::Upstream::new(&config.master, config.credentials.as_ref(), config.reach.clone());
     let watcher = watcher::spawn(&config, &upstream, tasks);
     pages::router(pages::App { config, upstream, watcher, stopped: tasks.token() })
 }

@@ -84,8 +84,11 @@ pub async fn locate(upstream: &Upstream, master: &str, task: &str) -> Result<San
     let found = tasks.tasks.into_iter().find(|found| found.id == task);
     let found = found.ok_or_else(|| LocateError::NoTask { task: task.to_owned() })?;
     let slaves: mesos::Slaves = upstream.json(&format!("{master}/slaves")).await?;
-    let agent =
-        slaves.slaves.iter().find(|slave| slave.id == found.slave_id).and_then(mesos::Slave::url);
+    let agent = slaves
+        .slaves
+        .iter()
+        .find(|slave| slave.id == found.slave_id)
+        .and_then(|slave| slave.url(upstream.scheme()));
     let agent = agent.ok_or_else(|| LocateError::NoAgent {
         task: task.to_owned(),
         agent: found.slave_id.clone(),

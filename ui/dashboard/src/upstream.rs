@@ -8,8 +8,8 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
 use karman_api::credentials::Credentials;
+use karman_rt::http::{Connector, Reach};
 use serde::de::DeserializeOwned;
 
 /// The largest answer that is read whole; a master with 50,000 tasks stays
@@ -22,8 +22,9 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 /// Cheap to clone; connections are shared.
 #[derive(Clone, Debug)]
 pub struct Upstream {
-    client: Client<HttpConnector, Full<Bytes>>,
+    client: Client<Connector, Full<Bytes>>,
     signed: Option<Signed>,
+    scheme: &'static str,
 }
 
 /// What one of the upstreams is shown, and nobody else.
@@ -61,13 +62,20 @@ pub enum Error {
 
 impl Upstream {
     /// `credentials` are for the master with that base URL.
-    pub fn new(master: &str, credentials: Option<&Credentials>) -> Self {
+    pub fn new(master: &str, credentials: Option<&Credentials>, reach: Reach) -> Self {
         let signed = credentials.and_then(|credentials| {
             let mut authorization = HeaderValue::from_str(&credentials.basic()).ok()?;
             authorization.set_sensitive(true);
             Some(Signed { base: master.to_owned(), authorization })
         });
-        Self { client: karman_rt::http::client(CONNECT_TIMEOUT, IDLE_TIMEOUT), signed }
+        let scheme = reach.scheme();
+        let client = karman_rt::http::client(reach, CONNECT_TIMEOUT, IDLE_TIMEOUT);
+        Self { client, signed, scheme }
+    }
+
+    /// How agents are reached: `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        self.scheme
     }
 
     fn authorization(&self, url: &str) -> Option<&HeaderValue> {
@@ -233,7 +241,7 @@ mod tests {
     #[test]
     fn only_the_master_sees_its_credentials() {
         let credentials = Credentials { principal: "p".into(), secret: "s".into() };
-        let upstream = Upstream::new("http://h:50", Some(&credentials));
+        let upstream = Upstream::new("http://h:50", Some(&credentials), Reach::default());
         assert!(upstream.authorization("http://h:50/state").is_some());
         for other in ["http://h:5051/state", "http://h:80/state", "http://h:50"] {
             assert!(upstream.authorization(other).is_none(), "{other}");

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{StatusCode, header};
-use reqwest::{Response, redirect};
+use reqwest::Response;
 
 use crate::codec::{self, Codec};
 use crate::credentials::Credentials;
@@ -22,8 +22,6 @@ const PATH: &str = "/api/v1/scheduler";
 const STREAM_ID: &str = "Mesos-Stream-Id";
 const CODEC: Codec = Codec::Protobuf;
 
-/// Connecting takes milliseconds; a master that does not answer is down.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the answer to a call, or the head of the stream, may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Masters send a heartbeat every 15 s; five missed ones are a broken stream.
@@ -84,16 +82,9 @@ pub struct Client {
 }
 
 impl Client {
-    /// # Errors
-    /// When the TLS set-up of the process is unusable.
-    pub fn new() -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_nodelay(true)
-            .no_proxy()
-            .build()?;
-        Ok(Self { http, credentials: None })
+    /// `http` must not follow redirects by itself.
+    pub fn new(http: reqwest::Client) -> Self {
+        Self { http, credentials: None }
     }
 
     /// The same client, for masters that ask who is calling.

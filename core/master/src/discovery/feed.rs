@@ -30,7 +30,7 @@ const HOLD: Duration = Duration::from_secs(30);
 pub(crate) enum Line {
     /// Not yet in words, so that nobody waits for them but its readers.
     Full(Arc<Full>),
-    Delta {
+    Text {
         generation: u64,
         text: Bytes,
     },
@@ -41,14 +41,14 @@ pub(crate) enum Line {
 pub(crate) struct Followers(mpsc::Sender<Follower>);
 
 #[derive(Debug)]
-struct Follower {
+pub(super) struct Follower {
     lines: mpsc::Sender<Line>,
     _open: DropGuard,
 }
 
 impl Follower {
     /// False when it is gone, or so slow that it is cut off here.
-    fn tell(&self, line: &Line) -> bool {
+    pub(super) fn tell(&self, line: &Line) -> bool {
         self.lines.try_send(line.clone()).is_ok()
     }
 }
@@ -57,7 +57,7 @@ impl Followers {
     /// Starts the feed with what is known at the start of the master.
     pub(crate) fn spawn(view: Arc<View>, facts: Facts, tasks: &Tasks) -> Self {
         facts.listen();
-        let (asking, newcomers) = mpsc::channel(NEWCOMERS_MAX);
+        let (followers, newcomers) = Self::channel();
         let identity = &view.identity;
         // Later than every generation of the master before, so that nothing
         // moves backwards.
@@ -70,7 +70,13 @@ impl Followers {
             hold: Some(Instant::now() + HOLD),
         };
         tasks.spawn("discovery", feed.run(facts, newcomers));
-        Self(asking)
+        followers
+    }
+
+    /// Where to ask, and those who do.
+    pub(super) fn channel() -> (Self, mpsc::Receiver<Follower>) {
+        let (asking, newcomers) = mpsc::channel(NEWCOMERS_MAX);
+        (Self(asking), newcomers)
     }
 
     /// Lines from now on, the whole snapshot first; `None` while stopping. `open`
@@ -111,7 +117,7 @@ impl Feed {
                     let Ok((table, view, text)) = update.await else { return };
                     (self.table, self.view) = (table, view);
                     if let Some((generation, text)) = text {
-                        self.tell(&Line::Delta { generation, text });
+                        self.tell(&Line::Text { generation, text });
                     }
                 }
                 newcomer = newcomers.recv() => match newcomer {
@@ -146,7 +152,7 @@ impl Feed {
     }
 }
 
-async fn sleep_until(instant: Option<Instant>) {
+pub(super) async fn sleep_until(instant: Option<Instant>) {
     match instant {
         Some(instant) => tokio::time::sleep_until(instant).await,
         None => std::future::pending().await,

@@ -3,6 +3,7 @@
 //! digest of what readers were told, so that they are told changes only.
 
 mod feed;
+mod relay;
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -22,6 +23,7 @@ use serde::Serialize;
 use crate::ledger::{self, Presence, Touched, View};
 
 pub(crate) use feed::{Followers, Line};
+pub(crate) use relay::Relay;
 
 #[derive(Debug)]
 pub(crate) struct Table {

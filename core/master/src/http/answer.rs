@@ -1,11 +1,13 @@
 //! Responses of a few kinds, and the codec of a request.
 
 use axum::body::{Body, Bytes};
-use axum::http::header::{ACCEPT, ALLOW, AsHeaderName, CONTENT_TYPE, RETRY_AFTER};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::header::{ACCEPT, ALLOW, AsHeaderName, CONTENT_TYPE, LOCATION, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::Response;
 use karman_api::codec::Codec;
 use serde_json::Value;
+
+use crate::elsewhere::Elsewhere;
 
 pub(super) fn text(status: StatusCode, message: impl Into<String>) -> Response {
     body(status, "text/plain; charset=utf-8", message.into().into())
@@ -40,7 +42,19 @@ pub(super) fn stopping() -> Response {
 }
 
 /// Another master leads, or none does yet.
-pub(super) fn not_leading() -> Response {
+/// Sends to the leader, with everything that was asked; it is named without a
+/// scheme, since it speaks both.
+pub(super) fn not_leading(elsewhere: &Elsewhere, uri: &Uri) -> Response {
+    let leader = elsewhere.urls();
+    let authority = leader.as_ref().and_then(|urls| urls.http.split_once("://"));
+    if let Some((_scheme, authority)) = authority {
+        let path = uri.path_and_query().map_or("/", |path| path.as_str());
+        if let Ok(location) = HeaderValue::from_str(&format!("//{authority}{path}")) {
+            let mut response = empty(StatusCode::TEMPORARY_REDIRECT);
+            response.headers_mut().insert(LOCATION, location);
+            return response;
+        }
+    }
     let message = "this master does not lead, and does not know which one does; try again";
     let mut response = text(StatusCode::SERVICE_UNAVAILABLE, message);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(1));

@@ -7,8 +7,10 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use karman_rt::tls::Peer;
 
 use super::answer;
+use super::endpoint::Endpoint;
 use crate::access::Access;
 
 /// Whoever has proved to be somebody; `None` where nobody asks.
@@ -41,13 +43,23 @@ impl Realm {
 }
 
 /// The principal, or the answer to give instead. Endpoints without a realm tell
-/// nobody's secrets.
+/// nobody's secrets. Other machines of the cluster have shown what they are when
+/// they connected: those of masters are trusted, those of agents may follow
+/// names.
 pub(super) fn check(
     access: &Access,
-    realm: Option<Realm>,
+    endpoint: Endpoint,
+    peer: Option<Peer>,
     headers: &HeaderMap,
 ) -> Result<Principal, Box<Response>> {
-    let Some(realm) = realm.filter(|realm| realm.is_guarded(access)) else { return Ok(None) };
+    match peer {
+        Some(Peer::Master) => return Ok(None),
+        Some(Peer::Agent) if endpoint == Endpoint::Discovery => return Ok(None),
+        Some(Peer::Agent) | None => {}
+    }
+    let Some(realm) = endpoint.realm().filter(|realm| realm.is_guarded(access)) else {
+        return Ok(None);
+    };
     let shown = headers.get(AUTHORIZATION).and_then(|value| basic(value.to_str().ok()?));
     match shown {
         Some((principal, secret)) if access.credentials.are(&principal, &secret) => {

@@ -17,7 +17,7 @@ use super::{Asked, Shared, answer, cutoff};
 use crate::discovery::{Line, line};
 
 pub(super) async fn follow(shared: &Shared, asked: &Asked) -> Response {
-    let Some(followers) = shared.followers.get() else { return answer::not_leading() };
+    let followers = shared.followers.get().unwrap_or(&shared.relay);
     let ended = CancellationToken::new();
     let read = cutoff::watch(shared, asked.connection.clone(), ended.clone());
     let Some(incoming) = followers.follow(ended.drop_guard()).await else {
@@ -48,7 +48,7 @@ pub(super) async fn follow(shared: &Shared, asked: &Asked) -> Response {
 /// Generation and text; `None` if it could not be written.
 async fn words(line: Line, gate: &Gate) -> Option<(u64, Bytes)> {
     match line {
-        Line::Delta { generation, text } => Some((generation, text)),
+        Line::Text { generation, text } => Some((generation, text)),
         Line::Full(full) => {
             let generation = full.generation;
             // A large cluster takes long enough to hold up others.

@@ -114,17 +114,18 @@ impl Endpoint {
         }
     }
 
-    /// About this process, and so answered by masters that do not lead, too.
+    /// Answered by masters that do not lead, too: what is about this process, and
+    /// what is passed on.
     pub(super) const fn is_local(self) -> bool {
         match self {
             Self::Metrics
             | Self::Prometheus
             | Self::Read(Read::Health | Read::Version | Read::Flags)
             | Self::LoggingToggle
+            | Self::Discovery
             | Self::Files(_) => true,
             Self::Scheduler
             | Self::Operator
-            | Self::Discovery
             | Self::ExplainOffers
             | Self::ConstraintsDebug
             | Self::Read(_)

@@ -26,7 +26,6 @@ pub(crate) mod state;
 mod subscribe;
 mod throttle;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use axum::Router;
@@ -37,6 +36,7 @@ use axum::response::Response;
 use karman_rt::Tasks;
 use karman_rt::http::Connection;
 use karman_rt::log::Log;
+use karman_rt::tls::Peer;
 use tokio::sync::{mpsc, watch};
 
 use self::auth::Principal;
@@ -49,6 +49,7 @@ pub(crate) use self::throttle::Throttle;
 use crate::access::Access;
 use crate::core::{Request, Timings};
 use crate::discovery::Followers;
+use crate::elsewhere::Elsewhere;
 use crate::ledger::View;
 
 /// What every handler may use.
@@ -59,6 +60,9 @@ pub(crate) struct Shared {
     pub(crate) hub: Hub,
     /// Once this master leads.
     pub(crate) followers: Arc<OnceLock<Followers>>,
+    /// Until then.
+    pub(crate) relay: Followers,
+    pub(crate) elsewhere: Elsewhere,
     pub(crate) timings: Timings,
     pub(crate) throttle: Throttle,
     pub(crate) access: Arc<Access>,
@@ -69,7 +73,7 @@ pub(crate) struct Shared {
     pub(crate) answers: Arc<state::Answers>,
     pub(crate) renders: Renders,
     /// Whether this master leads; others answer only for themselves.
-    pub(crate) leading: Arc<AtomicBool>,
+    pub(crate) leading: watch::Receiver<bool>,
 }
 
 impl Shared {
@@ -102,6 +106,7 @@ pub(crate) fn router(shared: Shared) -> Router {
 async fn dispatch(
     State(shared): State<Shared>,
     Extension(connection): Extension<Connection>,
+    peer: Option<Extension<Peer>>,
     method: Method,
     uri: Uri,
     headers: HeaderMap,
@@ -117,9 +122,10 @@ async fn dispatch(
     let query = Query::parse(uri.query().unwrap_or_default().as_bytes());
     let path = uri.path().to_owned();
     let asked = async {
-        let principal = auth::check(&shared.access, endpoint.realm(), &headers)?;
-        if !endpoint.is_local() && !shared.leading.load(Ordering::Acquire) {
-            return Err(Box::new(answer::not_leading()));
+        let peer = peer.map(|Extension(peer)| peer);
+        let principal = auth::check(&shared.access, endpoint, peer, &headers)?;
+        if !endpoint.is_local() && !*shared.leading.borrow() {
+            return Err(Box::new(answer::not_leading(&shared.elsewhere, &uri)));
         }
         let body = bodies::unpacked(&headers, body).await?;
         let asked = Asked { method, path, headers, query, body, principal, connection };

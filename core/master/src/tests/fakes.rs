@@ -22,7 +22,7 @@ use tokio_stream::wrappers::ReceiverStream;
 
 use crate::access::Access;
 use crate::ledger::Settings;
-use crate::{Config, start};
+use crate::{Config, Urls, start};
 
 /// Longer than anything here takes, even on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -50,6 +50,8 @@ impl Master {
         settings: Settings,
         access: Access,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
+        // The process that runs a master installs this in its main function.
+        let _installed = rustls::crypto::ring::default_provider().install_default();
         let any = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let (http, session) = (any().await.unwrap(), any().await.unwrap());
         let url = format!("http://{}", http.local_addr().unwrap());
@@ -59,8 +61,10 @@ impl Master {
             cluster_name: "test".into(),
             hostname: "127.0.0.1".into(),
             ip: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            http,
+            http: http.into(),
             session,
+            tls: None,
+            urls: Urls { http: url.clone(), session: session_url.clone() },
             store,
             version: "1.2.3",
             access,

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use futures::future::BoxFuture;
+use karman_api::client::discovery::Stream;
+use karman_api::karman::discovery::Snapshot;
 use karman_store::embedded::Embedded;
 use karman_store::{Change, Error, Fence, Leader, Leadership, Loaded, Revision, Store, Watch};
 use serde_json::{Value, json};
@@ -82,7 +84,6 @@ async fn before_it_leads_a_master_answers_for_itself_only() {
         "/api/v1",
         "/api/v1/scheduler",
         "/machine/down",
-        "/karman/v1/discovery",
     ] {
         let refused = get(path).await.unwrap();
         assert_eq!(refused.status(), 503, "{path}");
@@ -102,4 +103,78 @@ async fn before_it_leads_a_master_answers_for_itself_only() {
     let to = format!("http:{}", moved.headers()["Location"].to_str().unwrap());
     assert_eq!(to, master.url);
     master.stop().await;
+}
+
+fn unmoved() -> reqwest::Client {
+    drop(client());
+    reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap()
+}
+
+#[tokio::test]
+async fn a_standby_sends_to_the_leader_and_takes_over() {
+    let (_folder, store) = store();
+    let leader = Master::start(&store).await;
+    let (standby, start) =
+        Master::prepare(Arc::clone(&store) as _, Settings::default(), Access::default()).await;
+    let leads = tokio::spawn(start);
+    let authority = leader.url.strip_prefix("http:").unwrap();
+    for path in ["/state?order_by=id", "/master/slaves", "/api/v1/scheduler", "/redirect"] {
+        let moved = unmoved().get(format!("{}{path}", standby.url)).send().await.unwrap();
+        assert_eq!(moved.status(), 307, "{path}");
+        assert_eq!(moved.headers()["Location"], format!("{authority}{path}"));
+    }
+    // What is true of each process is not passed on.
+    let metrics = standby.get("/metrics/snapshot").await;
+    assert_eq!(metrics["master/elected"], 0.0);
+    // A client that follows finds the leader by itself.
+    let call = json!({"type": "GET_HEALTH"});
+    assert_eq!(
+        standby.ask(call).await,
+        (200, json!({"type": "GET_HEALTH", "get_health": {"healthy": true}}))
+    );
+
+    let agent = session(&standby).await.unwrap_err();
+    let named = agent.metadata().get(karman_api::session::LEADER).unwrap().to_str().unwrap();
+    assert_eq!(named, leader.session);
+
+    leader.stop().await;
+    leads.await.unwrap();
+    assert_eq!(standby.get("/metrics/snapshot").await["master/elected"], 1.0);
+    assert_eq!(unmoved().get(format!("{}/state", standby.url)).send().await.unwrap().status(), 200);
+    standby.stop().await;
+}
+
+/// Opens a session without saying anything.
+async fn session(master: &Master) -> Result<(), tonic::Status> {
+    let mut client =
+        karman_api::session::session_client::SessionClient::connect(master.session.clone())
+            .await
+            .unwrap();
+    client.open(tokio_stream::pending()).await.map(drop)
+}
+
+#[tokio::test]
+async fn discovery_is_served_by_a_standby_too() {
+    let (_folder, store) = store();
+    let leader = Master::start(&store).await;
+    let (standby, start) =
+        Master::prepare(Arc::clone(&store) as _, Settings::default(), Access::default()).await;
+    let leads = tokio::spawn(start);
+    let http = karman_api::client::http(None).unwrap();
+    let mut snapshots = Vec::new();
+    for url in [&leader.url, &standby.url] {
+        let mut stream = Stream::open(&http, url, None).await.unwrap();
+        let mut snapshot = Snapshot::default();
+        while snapshot.generation == 0 {
+            for message in stream.next().await.unwrap() {
+                snapshot.apply(message).unwrap();
+            }
+        }
+        snapshots.push(snapshot);
+    }
+    assert_eq!(snapshots[0], snapshots[1]);
+    assert!(snapshots[1].leader.is_some());
+    leader.stop().await;
+    leads.await.unwrap();
+    standby.stop().await;
 }

@@ -12,9 +12,10 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep};
 use tokio_util::sync::CancellationToken;
+
+use super::stream::Stream;
 
 /// The connection that a request came on; among its extensions.
 #[derive(Clone, Debug, Default)]
@@ -32,7 +33,7 @@ impl Connection {
 }
 
 pub(super) struct Socket {
-    stream: TcpStream,
+    stream: Stream,
     pub(super) connection: Connection,
     /// How long the peer may take nothing of what waits for it.
     pub(super) unread_max: Option<Duration>,
@@ -40,8 +41,12 @@ pub(super) struct Socket {
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, unread_max: Option<Duration>) -> Self {
+    pub(super) fn new(stream: Stream, unread_max: Option<Duration>) -> Self {
         Self { stream, connection: Connection::default(), unread_max, blocked: None }
+    }
+
+    pub(super) fn is_secured(&self) -> bool {
+        !matches!(self.stream, Stream::Plain(_))
     }
 
     /// `written`, unless that has been pending for too long.
@@ -69,7 +74,7 @@ impl Drop for Socket {
     fn drop(&mut self) {
         if self.connection.0.is_cancelled() {
             // Without it the kernel would go on offering what was not read.
-            let _unimportant = self.stream.set_zero_linger();
+            let _unimportant = self.stream.tcp().set_zero_linger();
         }
     }
 }

@@ -2,9 +2,9 @@ use hickory_proto::op::Metadata;
 use proptest::prelude::*;
 
 use super::*;
-use crate::snapshot::Snapshot;
-use crate::snapshot::tests::{discovery, full, ip, task};
+use crate::fixture::{discovery, full, ip, task};
 use crate::zone::{Settings, build};
+use karman_api::karman::discovery::Snapshot;
 
 fn zone(instances: u16) -> Zone {
     let web =

@@ -4,8 +4,9 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use karman_api::karman::discovery::Snapshot;
+
 use super::{Builder, DIRECTORY, Settings, label};
-use crate::snapshot::Snapshot;
 
 /// Clients of DC/OS wait for this name before they use the name server.
 const READY: &str = "ready.spartan";

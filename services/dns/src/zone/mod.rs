@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use crate::snapshot::Snapshot;
+use karman_api::karman::discovery::Snapshot;
 
 mod cluster;
 pub mod label;

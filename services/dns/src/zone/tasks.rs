@@ -17,10 +17,9 @@
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 
-use karman_api::karman::discovery::{Agent, Discovery, Task};
+use karman_api::karman::discovery::{Agent, Discovery, Snapshot, Task};
 
 use super::{Builder, DIRECTORY, Settings, TaskNames, label};
-use crate::snapshot::Snapshot;
 
 const PROTOCOLS: &[&str] = &["tcp", "udp"];
 

@@ -5,7 +5,7 @@ use karman_api::karman::discovery::{Framework, Message, PortMapping, Task};
 use proptest::prelude::*;
 
 use super::*;
-use crate::snapshot::tests::{agent, discovery, framework, full, ip, task};
+use crate::fixture::{agent, discovery, framework, full, ip, task};
 
 fn settings() -> Settings {
     Settings::new("mesos", ip(99)).unwrap()

@@ -17,7 +17,7 @@ use tracing::{error, info};
 
 use super::token::VALID_SECONDS;
 use super::user::{self, User};
-use super::{AUTH_COOKIE, CHALLENGE, Denied, INFO_COOKIE, Identity, password};
+use super::{AUTH_COOKIE, CHALLENGE, Denied, INFO_COOKIE, Identity, WriteError, password};
 use crate::answer;
 
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -55,7 +55,7 @@ pub async fn login(identity: Option<&Identity>, request: Request) -> Response {
 }
 
 fn signed_in(identity: &Identity, user: &User) -> Response {
-    let Ok(token) = identity.signer.sign(&user.uid, now_ms() / 1000) else { return internal() };
+    let Ok(token) = identity.signer().sign(&user.uid, now_ms() / 1000) else { return internal() };
     info!(uid = user.uid, "signed in");
     let mut response = answer::json(StatusCode::OK, &json!({ "token": token }));
     set_cookies(&mut response, &token, user);
@@ -133,7 +133,7 @@ pub fn providers(on: bool) -> Response {
 
 /// `GET /auth/jwks`.
 pub fn jwks(identity: Option<&Identity>) -> Response {
-    let keys = identity.map_or_else(|| json!({ "keys": [] }), |identity| identity.signer.jwks());
+    let keys = identity.map_or_else(|| json!({ "keys": [] }), |identity| identity.signer().jwks());
     answer::json(StatusCode::OK, &keys)
 }
 
@@ -266,7 +266,7 @@ pub async fn page(identity: Option<&Identity>, request: Request) -> Response {
     let (uid, next) = (field("uid"), field("next"));
     match identity.check(&uid, field("password"), &from).await {
         Ok(user) => {
-            let Ok(token) = identity.signer.sign(&user.uid, now_ms() / 1000) else {
+            let Ok(token) = identity.signer().sign(&user.uid, now_ms() / 1000) else {
                 return internal();
             };
             info!(uid = user.uid, "signed in");
@@ -362,7 +362,7 @@ fn taken(uid: &str) -> Response {
     )
 }
 
-fn not_stored(cause: &karman_store::Error) -> Response {
+fn not_stored(cause: &WriteError) -> Response {
     error!(error = chain(cause), "user not stored");
     answer::error(StatusCode::SERVICE_UNAVAILABLE, "ERR_STORE", &chain(cause), false)
 }

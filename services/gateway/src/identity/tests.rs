@@ -1,9 +1,13 @@
+use std::time::Duration;
+
 use ::http::HeaderValue;
 use karman_store::embedded::Embedded;
 
 use super::token::{Invalid, VALID_SECONDS};
 use super::*;
 use crate::Password;
+
+const LIMIT: Duration = Duration::from_secs(10);
 
 fn superuser(password: &str) -> Superuser {
     Superuser { uid: "admin".into(), password: Password::Plain(password.into()) }
@@ -33,8 +37,10 @@ async fn users_and_key_survive_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("store");
     let token = {
+        let tasks = Tasks::new();
         let store = Embedded::open(&path).unwrap();
-        let identity = Identity::open(store, "me", &superuser("first-password")).await.unwrap();
+        let identity =
+            Identity::open(store, "me", &superuser("first-password"), &tasks).await.unwrap();
         let user = identity.check("admin", "first-password".into(), "1.1.1.1").await.unwrap();
         assert_eq!(
             identity.check("admin", "wrong".into(), "1.1.1.1").await.unwrap_err(),
@@ -44,11 +50,16 @@ async fn users_and_key_survive_a_restart() {
             identity.check("nobody", "x".into(), "1.1.1.1").await.unwrap_err(),
             Denied::Wrong
         );
-        identity.signer.sign(&user.uid, now_ms() / 1000).unwrap()
+        let token = identity.signer().sign(&user.uid, now_ms() / 1000).unwrap();
+        drop(identity);
+        tasks.shutdown(LIMIT).await.unwrap();
+        token
     };
+    let tasks = Tasks::new();
     let store = Embedded::open(&path).unwrap();
     // The configured password counts only for a user that is not there yet.
-    let identity = Identity::open(store, "me", &superuser("second-password")).await.unwrap();
+    let identity =
+        Identity::open(store, "me", &superuser("second-password"), &tasks).await.unwrap();
     assert!(identity.check("admin", "first-password".into(), "1.1.1.1").await.is_ok());
     assert!(identity.check("admin", "second-password".into(), "1.1.1.1").await.is_err());
 
@@ -72,6 +83,7 @@ async fn users_and_key_survive_a_restart() {
 
 #[tokio::test]
 async fn a_bad_superuser_stops_the_start() {
+    let tasks = Tasks::new();
     let folder = tempfile::tempdir().unwrap();
     let store = Embedded::open(&folder.path().join("store")).unwrap();
     for (uid, password, expected) in [
@@ -80,10 +92,50 @@ async fn a_bad_superuser_stops_the_start() {
         ("a b", Password::Plain("long enough".into()), "superuser 'a b'"),
     ] {
         let superuser = Superuser { uid: uid.into(), password };
-        let error =
-            Identity::open(Arc::<Embedded>::clone(&store), "me", &superuser).await.unwrap_err();
+        let error = Identity::open(Arc::<Embedded>::clone(&store), "me", &superuser, &tasks)
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains(expected), "{error}");
     }
+}
+
+#[tokio::test]
+async fn one_gateway_writes_and_all_of_them_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let store: Arc<dyn Store> = Embedded::open(&folder.path().join("store")).unwrap();
+    let (one, two) = (Tasks::new(), Tasks::new());
+    let open = |holder: &'static str, tasks: Tasks| {
+        let store = Arc::clone(&store);
+        async move { Identity::open(store, holder, &superuser("a-password"), &tasks).await.unwrap() }
+    };
+    let first = open("first", one.clone()).await;
+    wait(|| first.leads()).await;
+    let second = open("second", two.clone()).await;
+    assert!(!second.leads());
+    let ann = User { uid: "ann".into(), ..first.user("admin").unwrap() };
+    let refused = second.save(ann.clone()).await.unwrap_err();
+    assert!(matches!(refused, WriteError::NotLeading), "{refused}");
+    first.save(ann).await.unwrap();
+    wait(|| second.user("ann").is_some()).await;
+    let token = first.signer().sign("ann", now_ms() / 1000).unwrap();
+    let mut headers = HeaderMap::new();
+    let value = HeaderValue::from_str(&format!("token={token}")).unwrap();
+    headers.insert(header::AUTHORIZATION, value);
+    assert_eq!(second.caller(&headers), Some("ann".into()));
+    one.shutdown(LIMIT).await.unwrap();
+    wait(|| second.leads()).await;
+    second.remove("ann").await.unwrap();
+    assert_eq!(second.caller(&headers), None);
+    two.shutdown(LIMIT).await.unwrap();
+}
+
+async fn wait(condition: impl Fn() -> bool) {
+    let polled = async {
+        while !condition() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(LIMIT, polled).await.expect("it happens in time");
 }
 
 #[test]

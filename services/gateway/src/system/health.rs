@@ -139,7 +139,7 @@ async fn probe_all(front: &Front) -> Vec<Unit> {
 }
 
 async fn probe_agent(front: &Front, agent: &Slave) -> Unit {
-    let output = match agent.url() {
+    let output = match agent.url(front.cluster.upstream.scheme()) {
         Some(url) => ask(front, &format!("{url}/health")).await,
         None => "the agent has no address".to_owned(),
     };

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 use karman_gateway::Credentials;
 use karman_master::access::Access;
+use karman_rt::http::Reach;
 use karman_store::Store;
 use karman_store::embedded::{Embedded, OpenError};
 use tokio::net::TcpListener;
@@ -107,8 +108,10 @@ pub(super) async fn start(
         cluster_name: settings.cluster_name.clone(),
         hostname: HOST.to_owned(),
         ip: ip(&master)?,
-        http: master,
+        http: master.into(),
         session,
+        tls: None,
+        urls: karman_master::Urls { http: urls.master.clone(), session: urls.session.clone() },
         store: Arc::clone(&store),
         version: VERSION,
         settings: settings.master.clone(),
@@ -117,9 +120,14 @@ pub(super) async fn start(
     karman_master::start(config, &groups.master).await?;
     let tasks = &groups.others;
     let orchestrator = karman_orchestrator::Config {
-        marathon,
-        metronome,
-        master: urls.master.clone(),
+        marathon: marathon.into(),
+        metronome: metronome.into(),
+        urls: karman_orchestrator::Urls {
+            marathon: urls.marathon.clone(),
+            metronome: urls.metronome.clone(),
+        },
+        masters: vec![urls.master.clone()],
+        reach: Reach::default(),
         store: Arc::clone(&store),
         hostname: HOST.to_owned(),
         framework_name: ORCHESTRATOR.to_owned(),
@@ -127,10 +135,11 @@ pub(super) async fn start(
         version: VERSION,
     };
     let dns = karman_dns::Config {
-        udp: dns_udp,
-        tcp: dns_tcp,
+        udp: vec![dns_udp],
+        tcp: vec![dns_tcp],
         http: dns_http,
-        master: urls.master.clone(),
+        masters: vec![urls.master.clone()],
+        reach: Reach::default(),
         credentials: own.services.clone(),
         snapshot_file: data_dir.path().join("discovery.json"),
         domain: settings.dns_domain.clone(),
@@ -182,8 +191,9 @@ fn agents_configs(
             work_dir: data_dir.path().join(format!("agent-{number}")),
             hostname: ip.to_string(),
             ip,
-            http,
+            http: http.into(),
             masters: vec![urls.session.clone()],
+            tls: None,
             resources,
             attributes,
             domain,
@@ -202,7 +212,12 @@ fn gateway_config(
     store: Arc<dyn Store>,
 ) -> Result<karman_gateway::Config, Error> {
     Ok(karman_gateway::Config {
-        http,
+        ip: ip(&http)?,
+        http: http.into(),
+        redirect: None,
+        reach: Reach::default(),
+        holder: urls.gateway.clone(),
+        writer: urls.gateway,
         master: urls.master,
         credentials: None,
         marathon: urls.marathon,

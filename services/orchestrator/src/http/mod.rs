@@ -36,8 +36,23 @@ use route::Route;
 pub(crate) struct About {
     pub(crate) name: String,
     pub(crate) hostname: String,
-    pub(crate) address: SocketAddr,
+    /// The base URL that others reach it by.
+    pub(crate) url: String,
     pub(crate) version: &'static str,
+}
+
+impl About {
+    /// Host and port.
+    fn authority(&self) -> String {
+        crate::authority(&self.url).to_owned()
+    }
+
+    /// On which port which protocol is spoken with other machines.
+    fn ports(&self) -> Value {
+        let port = self.url.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok());
+        let key = |secured: bool| port.filter(|_| self.url.starts_with("https:") == secured);
+        serde_json::json!({ "http_port": key(false), "https_port": key(true) })
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -83,7 +98,7 @@ async fn serve(State(api): State<Api>, request: Request) -> Response {
     let route = Route::parse(&asked.uri);
     let answer = if too_large { Err(Error::TooLarge) } else { api.answer(route, &asked).await };
     let mut response = answer.unwrap_or_else(Error::into_response);
-    let leader = HeaderValue::from_str(&format!("http://{}", api.about.address));
+    let leader = HeaderValue::from_str(&api.about.url);
     let headers = response.headers_mut();
     headers
         .extend(leader.ok().map(|leader| (HeaderName::from_static("x-marathon-leader"), leader)));

@@ -19,24 +19,22 @@ impl Api {
             version: self.about.version.into(),
             buildref: "unknown".into(),
             elected: true,
-            leader: Some(self.about.address.to_string()),
+            leader: Some(self.about.authority()),
             framework_id: state.framework_id.clone(),
             marathon_config: object(json!({
                 "checkpoint": true, "executor": "//cmd", "failover_timeout": 604_800, "features": [],
                 "framework_name": self.about.name, "ha": false, "hostname": self.about.hostname,
                 "local_port_min": service_ports::FIRST, "local_port_max": service_ports::LAST,
                 "master": master, "mesos_leader_ui_url": format!("{master}/"), "mesos_role": ROLE,
-                "task_launch_timeout": 300_000, "webui_url": format!("http://{}", self.about.address),
+                "task_launch_timeout": 300_000, "webui_url": self.about.url,
             })),
             zookeeper_config: Map::new(),
-            http_config: object(
-                json!({ "http_port": self.about.address.port(), "https_port": null }),
-            ),
+            http_config: object(self.about.ports()),
         }
     }
 
     pub(super) fn leader(&self) -> Leader {
-        Leader { leader: self.about.address.to_string() }
+        Leader { leader: self.about.authority() }
     }
 
     /// In the form of Dropwizard metrics.

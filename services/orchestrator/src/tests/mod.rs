@@ -12,12 +12,13 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use karman_rt::Tasks;
+use karman_rt::http::Reach;
 use karman_store::Store;
 use karman_store::embedded::Embedded;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
-use crate::{Config, start};
+use crate::{Config, Urls, start};
 use master::Master;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -64,9 +65,11 @@ impl World {
         self.metronome = format!("http://{}", metronome.local_addr().unwrap());
         self.tasks = Tasks::new();
         let config = Config {
-            marathon,
-            metronome,
-            master: self.master_url.clone(),
+            marathon: marathon.into(),
+            metronome: metronome.into(),
+            urls: Urls { marathon: self.base.clone(), metronome: self.metronome.clone() },
+            masters: vec![self.master_url.clone()],
+            reach: Reach::default(),
             store: Arc::clone(&self.store),
             hostname: "localhost".into(),
             framework_name: "marathon".into(),

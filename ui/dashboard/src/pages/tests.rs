@@ -71,6 +71,7 @@ impl Browser {
             master: fake.url.clone(),
             credentials: None,
             marathon: fake.url.clone(),
+            reach: karman_rt::http::Reach::default(),
             cluster_name: "demo".into(),
             version: "1.2.3",
             auth: true,

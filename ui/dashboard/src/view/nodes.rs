@@ -47,7 +47,7 @@ fn node(snapshot: &Snapshot, slave: &Slave) -> Node {
     Node {
         id: slave.id.clone(),
         hostname: slave.hostname.clone(),
-        address: slave.url().map(|url| url.replacen("http://", "", 1)).unwrap_or_default(),
+        address: slave.address().unwrap_or_default().to_owned(),
         badge: if slave.deactivated {
             Badge::because(Tone::Warn, "Deactivated", "gets no new tasks")
         } else if slave.active {

@@ -58,16 +58,20 @@ pub struct Slave {
 }
 
 impl Slave {
-    /// The base URL of the agent.
-    pub fn url(&self) -> Option<String> {
+    /// The base URL of the agent, which is reached by `scheme`.
+    pub fn url(&self, scheme: &str) -> Option<String> {
+        self.address().map(|address| format!("{scheme}://{address}"))
+    }
+
+    /// IP address and port of the agent.
+    pub fn address(&self) -> Option<&str> {
         let (_, address) = self.pid.rsplit_once('@')?;
-        (!address.is_empty()).then(|| format!("http://{address}"))
+        (!address.is_empty()).then_some(address)
     }
 
     /// The IP address of the agent.
     pub fn ip(&self) -> Option<&str> {
-        let (_, address) = self.pid.rsplit_once('@')?;
-        address.rsplit_once(':').map(|(ip, _)| ip)
+        self.address()?.rsplit_once(':').map(|(ip, _)| ip)
     }
 }
 

@@ -7,7 +7,6 @@ mod timing;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::atomic::Ordering;
 
 use karman_allocator::Role;
 use karman_api::mesos::v1::TaskState;
@@ -90,7 +89,7 @@ const CALLS: [(&str, &str); 14] = [
 
 pub(super) async fn snapshot(shared: &Shared) -> Metrics {
     let shared = shared.clone();
-    let leads = shared.leading.load(Ordering::Acquire);
+    let leads = *shared.leading.borrow();
     let filters = if leads { filters(&shared).await } else { BTreeMap::new() };
     // With many tasks and roles it takes a while.
     let numbers = tokio::task::spawn_blocking(move || numbers(&shared, leads, filters));

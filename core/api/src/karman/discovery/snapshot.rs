@@ -1,10 +1,10 @@
-//! The task table of the master as far as names need it, kept up to date by the
-//! messages of the discovery stream. Pure.
+//! The task table of the master as far as names and addresses need it, kept up
+//! to date by the messages of the discovery stream. Pure.
 #![deny(clippy::disallowed_methods)]
 
 use std::collections::BTreeMap;
 
-use karman_api::karman::discovery::{Agent, Framework, Master, Message, Task, TaskKey};
+use super::{Agent, Framework, Master, Message, Task, TaskKey};
 
 /// Everything the master said, as of one generation.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -143,4 +143,4 @@ impl Snapshot {
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

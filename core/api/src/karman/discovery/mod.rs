@@ -7,10 +7,14 @@
 //! Every answer about names and virtual IPs is a function of this snapshot.
 #![deny(clippy::disallowed_methods)]
 
+mod snapshot;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+
+pub use snapshot::{Applied, Gap, Snapshot};
 
 /// How often a master repeats itself when nothing changes, in seconds.
 pub const KEEP_ALIVE_SECONDS: u64 = 5;
