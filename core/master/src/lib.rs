@@ -41,7 +41,7 @@ use crate::ledger::{Ledger, Settings};
 use crate::limits::Limits;
 
 /// Under which name masters campaign for leadership.
-const LEADERSHIP: &str = "master";
+pub const LEADERSHIP: &str = "master";
 
 /// What a master needs to start.
 #[derive(Debug)]

@@ -27,6 +27,9 @@ use crate::identity::Identity;
 use crate::proxy::Proxy;
 use crate::system::About;
 
+/// Under which name gateways campaign to be the one that writes users.
+pub const LEADERSHIP: &str = "gateway";
+
 /// What the gateway needs to know. URLs are bases without a slash at the end.
 #[derive(Debug)]
 pub struct Config {

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::serve::machine::Kind;
+
 /// The node daemon of Karman.
 #[derive(Debug, Parser)]
 #[command(name = "karmand", version, disable_help_subcommand = true)]
@@ -17,11 +19,72 @@ pub struct Args {
 pub enum Command {
     /// Run a whole datacenter on this machine, on loopback addresses.
     Up(Box<Up>),
+    /// Run roles of one machine of a cluster. The installer writes both files.
+    Serve(Serve),
     /// Check a configuration file and report every mistake in it.
     CheckConfig {
         /// The YAML file.
         file: PathBuf,
     },
+}
+
+#[derive(Debug, clap::Args)]
+pub struct Serve {
+    /// Which roles.
+    #[arg(required = true, value_name = "ROLE")]
+    pub roles: Vec<Role>,
+    /// YAML file with what all machines of the cluster agree on: the keys of config/karman.yaml and
+    /// its cluster section.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+    /// YAML file with what this machine is: its address, its role, its certificates.
+    #[arg(long, value_name = "FILE")]
+    pub node: PathBuf,
+    /// Which log lines go to standard error: error, warn, info, debug, trace, or a filter like
+    /// "warn,karman_master=debug" [default: what the configuration says, else warn].
+    #[arg(long, value_name = "FILTER")]
+    pub log_level: Option<String>,
+}
+
+/// What a machine of a cluster can do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// Who gets which resources.
+    Master,
+    /// Services, pods, jobs.
+    Orchestrator,
+    /// Packages.
+    Catalog,
+    /// The front door: TLS, sign-in, routing, dashboard.
+    Gateway,
+    /// Names of tasks.
+    Net,
+    /// Runs containers on this machine.
+    Agent,
+}
+
+impl Role {
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Master => "master",
+            Self::Orchestrator => "orchestrator",
+            Self::Catalog => "catalog",
+            Self::Gateway => "gateway",
+            Self::Net => "net",
+            Self::Agent => "agent",
+        }
+    }
+
+    /// Whether machines of that kind run it.
+    pub fn belongs_on(self, kind: Kind) -> bool {
+        match self {
+            Self::Net => true,
+            Self::Master | Self::Orchestrator | Self::Catalog | Self::Gateway => {
+                kind == Kind::Master
+            }
+            Self::Agent => kind != Kind::Master,
+        }
+    }
 }
 
 #[derive(Debug, Default, clap::Args)]

@@ -2,13 +2,15 @@
 //! Every mistake of both is reported at once; the command line wins.
 
 pub(crate) mod access;
+pub mod cluster;
 mod master;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use karman_agent::FaultDomain;
 use karman_gateway::{Auth, Password, Superuser};
+use karman_master::access::Access;
 use karman_rt::config::{Mistake, Shape, check, parse};
 
 use crate::args;
@@ -16,9 +18,11 @@ use crate::ports::{AGENTS_MAX, Ports};
 use crate::reader::Reader;
 use crate::resources;
 
-/// Everything that `karmand up` can be told.
+/// Everything that `karmand` can be told.
 #[derive(Debug)]
 pub struct Settings {
+    /// Only for the machines of a cluster.
+    pub cluster: Option<cluster::Cluster>,
     /// `None` is the default folder, or a temporary one if `ephemeral`.
     pub data_dir: Option<PathBuf>,
     pub ephemeral: bool,
@@ -30,7 +34,7 @@ pub struct Settings {
     pub ports: Ports,
     pub master: karman_master::ledger::Settings,
     /// Without the credentials of Karman's own services.
-    pub access: karman_master::access::Access,
+    pub access: Access,
     pub dns_domain: String,
     /// Where names of other domains are asked for; `None` is what the machine uses.
     pub dns_upstreams: Option<Vec<SocketAddr>>,
@@ -52,7 +56,7 @@ pub enum Error {
     Mistakes { path: Option<PathBuf>, mistakes: Vec<Mistake> },
 }
 
-fn list(mistakes: &[Mistake]) -> String {
+pub(crate) fn list(mistakes: &[Mistake]) -> String {
     mistakes.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
 
@@ -61,6 +65,7 @@ const SHAPE: Shape = Shape::Map(&[
     ("data_dir", Shape::Text),
     ("ephemeral", Shape::Flag),
     ("cluster_name", Shape::Text),
+    ("cluster", cluster::SHAPE),
     ("agents", Shape::Number),
     ("resources", Shape::List),
     ("attributes", Shape::List),
@@ -100,11 +105,40 @@ pub fn load(args: &args::Up) -> Result<Settings, Error> {
             .map_err(|source| Error::Read { path: path.clone(), source })?,
         None => String::new(),
     };
-    let (settings, mistakes) = merge(&text, args);
+    let (settings, mistakes) = merge(&text, args, Reads { credentials: true });
     match settings {
         Some(settings) if mistakes.is_empty() => Ok(settings),
         _ => Err(Error::Mistakes { path: args.config.clone(), mistakes }),
     }
+}
+
+/// Reads the file that all machines of a cluster have. What only this command
+/// line's roles may read is read for them alone.
+pub fn load_cluster(args: &args::Serve) -> Result<Settings, Error> {
+    let path = Some(args.config.clone());
+    let read = |source| Error::Read { path: args.config.clone(), source };
+    let text = std::fs::read_to_string(&args.config).map_err(read)?;
+    let up = args::Up { log_level: args.log_level.clone(), ..args::Up::default() };
+    let reads = Reads { credentials: args.roles.contains(&args::Role::Master) };
+    let (settings, mut mistakes) = merge(&text, &up, reads);
+    let settings = settings.filter(|settings| {
+        let is_cluster = settings.cluster.is_some();
+        if !is_cluster && mistakes.is_empty() {
+            let problem = "is missing; it says what the machines of a cluster agree on".to_owned();
+            mistakes.push(Mistake { path: "cluster".to_owned(), problem });
+        }
+        is_cluster
+    });
+    match settings {
+        Some(settings) if mistakes.is_empty() => Ok(settings),
+        _ => Err(Error::Mistakes { path, mistakes }),
+    }
+}
+
+/// Which files beside the configuration are read.
+#[derive(Clone, Copy)]
+struct Reads {
+    credentials: bool,
 }
 
 /// Checks the file alone.
@@ -113,18 +147,18 @@ pub fn check_file(path: &Path) -> Result<(), Error> {
 }
 
 /// The settings from a file's text and the command line, and every mistake.
-fn merge(text: &str, args: &args::Up) -> (Option<Settings>, Vec<Mistake>) {
+fn merge(text: &str, args: &args::Up, reads: Reads) -> (Option<Settings>, Vec<Mistake>) {
     let document = match parse(text) {
         Ok(document) => document,
         Err(mistake) => return (None, vec![mistake]),
     };
     let mut file = Reader::new(&document, check(&document, SHAPE));
-    let settings = read(&mut file, args);
+    let settings = read(&mut file, args, reads);
     let mistakes = file.finish();
     (Some(settings), mistakes)
 }
 
-fn read(file: &mut Reader<'_>, args: &args::Up) -> Settings {
+fn read(file: &mut Reader<'_>, args: &args::Up, reads: Reads) -> Settings {
     let ephemeral = args.ephemeral || file.flag("ephemeral").unwrap_or(false);
     let agents = match args.agents {
         Some(agents) => file.ranged("--agents", u64::from(agents), 1, u64::from(AGENTS_MAX)),
@@ -139,6 +173,7 @@ fn read(file: &mut Reader<'_>, args: &args::Up) -> Settings {
     per_agent(file, agents, &resources, &attributes, &domains);
     let fault_domains = fault_domains(file, &domains);
     Settings {
+        cluster: cluster::read(file),
         data_dir: args.data_dir.clone().or_else(|| file.text("data_dir").map(PathBuf::from)),
         ephemeral,
         cluster_name: args
@@ -150,11 +185,15 @@ fn read(file: &mut Reader<'_>, args: &args::Up) -> Settings {
         resources,
         attributes,
         master: master::read(file, &fault_domains),
-        access: access::read(file, args.credentials.as_deref()),
+        access: if reads.credentials {
+            access::read(file, args.credentials.as_deref())
+        } else {
+            Access::default()
+        },
         fault_domains,
         ports,
         dns_domain: file.text("dns.domain").unwrap_or_else(|| "mesos".to_owned()),
-        dns_upstreams: upstreams(file),
+        dns_upstreams: file.addresses("dns.upstreams"),
         auth: auth(file),
         log_level: args
             .log_level
@@ -228,22 +267,6 @@ fn fault_domains(file: &mut Reader<'_>, texts: &[String]) -> Vec<FaultDomain> {
         }
     }
     domains
-}
-
-fn upstreams(file: &mut Reader<'_>) -> Option<Vec<SocketAddr>> {
-    let mut upstreams = Vec::new();
-    for text in file.texts("dns.upstreams")? {
-        let address =
-            text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
-        match address {
-            Ok(address) => upstreams.push(address),
-            Err(_) => file.mistake(
-                "dns.upstreams",
-                format!("'{text}' is no address; write it as 192.0.2.1 or 192.0.2.1:53"),
-            ),
-        }
-    }
-    Some(upstreams)
 }
 
 fn auth(file: &mut Reader<'_>) -> Auth {

@@ -5,7 +5,9 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 use karman_node::args::{Args, Command};
-use karman_node::{config, up};
+use karman_node::config::{self, Settings};
+use karman_node::{serve, up};
+use tokio::runtime::Runtime;
 
 /// Much less memory than the system's allocator with many threads.
 #[global_allocator]
@@ -35,21 +37,33 @@ fn run(args: impl Iterator<Item = OsString>) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Up(args) => {
-            raise_descriptors();
             let settings = config::load(&args)?;
-            karman_rt::log::init(&settings.log_level, settings.log_format);
-            log_panics();
-            // The only place that chooses a provider; a second is a bug.
-            rustls::crypto::ring::default_provider()
-                .install_default()
-                .map_err(|_| anyhow::anyhow!("two TLS providers were chosen"))?;
-            let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+            let runtime = prepare(&settings)?;
             let code = runtime.block_on(up::run(settings, args.output));
             // What did not stop in time is left behind, not waited for.
             runtime.shutdown_background();
             Ok(code?)
         }
+        Command::Serve(args) => {
+            let (settings, machine) = serve::load(&args)?;
+            let runtime = prepare(&settings)?;
+            let code = runtime.block_on(serve::run(&args.roles, settings, machine));
+            runtime.shutdown_background();
+            Ok(code?)
+        }
     }
+}
+
+/// What every server of this process needs.
+fn prepare(settings: &Settings) -> anyhow::Result<Runtime> {
+    raise_descriptors();
+    karman_rt::log::init(&settings.log_level, settings.log_format);
+    log_panics();
+    // The only place that chooses a provider; a second is a bug.
+    rustls::crypto::ring::default_provider()
+        .install_default()
+        .map_err(|_| anyhow::anyhow!("two TLS providers were chosen"))?;
+    Ok(tokio::runtime::Builder::new_multi_thread().enable_all().build()?)
 }
 
 /// As many as the system lets a server have, at most: some programs, started

@@ -2,6 +2,8 @@
 //! wrong with them. Values of the wrong kind were already reported by the check
 //! of the file's shape and read as missing here.
 
+use std::net::{IpAddr, SocketAddr};
+
 use karman_rt::config::Mistake;
 use yaml_serde::Value;
 
@@ -68,6 +70,37 @@ impl<'a> Reader<'a> {
         }
         self.mistake(path, format!("must be a whole number from {min} to {max}"));
         None
+    }
+
+    /// A text that must be there; `what` says what to write.
+    pub(crate) fn needed(&mut self, path: &str, what: &str) -> Option<String> {
+        if !self.has(path) {
+            self.mistake(path, format!("is missing; write {what}"));
+            return None;
+        }
+        self.text(path)
+    }
+
+    pub(crate) fn has(&self, path: &str) -> bool {
+        self.value(path).is_some_and(|value| !value.is_null())
+    }
+
+    /// Name servers; port 53 where none is named.
+    pub(crate) fn addresses(&mut self, path: &str) -> Option<Vec<SocketAddr>> {
+        let mut addresses = Vec::new();
+        for text in self.texts(path)? {
+            let address =
+                text.parse().or_else(|_| text.parse().map(|ip: IpAddr| SocketAddr::new(ip, 53)));
+            match address {
+                Ok(address) => addresses.push(address),
+                Err(_) => {
+                    let problem =
+                        format!("'{text}' is no address; write it as 192.0.2.1 or 192.0.2.1:53");
+                    self.mistake(path, problem);
+                }
+            }
+        }
+        Some(addresses)
     }
 
     fn value(&self, path: &str) -> Option<&'a Value> {

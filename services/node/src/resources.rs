@@ -68,6 +68,15 @@ pub fn divide(
         .collect())
 }
 
+/// All of a machine, reserved for one role.
+pub fn reserved(machine: Machine, role: &str) -> String {
+    let Machine { cpus, mem_mib, disk_mib } = machine;
+    let [(low, high)] = TASK_PORTS;
+    format!(
+        "cpus({role}):{cpus};mem({role}):{mem_mib};disk({role}):{disk_mib};ports({role}):[{low}-{high}]"
+    )
+}
+
 /// What was given of something for each agent: once for all, or once for each.
 pub fn each<T: Clone>(given: &[T], agents: usize) -> Option<Vec<Option<T>>> {
     match given {

@@ -43,7 +43,7 @@ use run::{COMMANDS_MAX, Loop};
 use standby::Routers;
 
 /// The name under which one orchestrator of a datacenter leads.
-const LEADERSHIP: &str = "orchestrator";
+pub const LEADERSHIP: &str = "orchestrator";
 
 /// What an orchestrator needs to run.
 #[derive(Debug)]

@@ -13,9 +13,8 @@ use tracing::{info, warn};
 use super::token::Signer;
 use super::user::User;
 use super::{KEY, OpenError, USERS, put};
+use crate::LEADERSHIP;
 
-/// Under which name gateways campaign for leadership.
-pub(crate) const LEADERSHIP: &str = "gateway";
 /// Between two tries while the store is not available.
 const RETRY: Duration = Duration::from_millis(500);
 

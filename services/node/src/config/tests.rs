@@ -2,12 +2,12 @@ use super::*;
 
 #[track_caller]
 fn mistakes(text: &str, args: &args::Up, expected: &[&str]) {
-    let (_, found) = merge(text, args);
+    let (_, found) = merge(text, args, Reads { credentials: true });
     assert_eq!(found.iter().map(ToString::to_string).collect::<Vec<_>>(), expected);
 }
 
 fn settings(text: &str, args: &args::Up) -> Settings {
-    let (settings, mistakes) = merge(text, args);
+    let (settings, mistakes) = merge(text, args, Reads { credentials: true });
     assert_eq!(mistakes, []);
     settings.unwrap()
 }

@@ -2,7 +2,6 @@
 //! signal, stop.
 
 mod listeners;
-mod machine;
 mod ready;
 mod roles;
 mod teardown;

@@ -15,12 +15,11 @@ use tokio::net::TcpListener;
 
 use super::Groups;
 use super::listeners::{Listeners, Urls};
-use super::machine;
-use crate::VERSION;
 use crate::config::Settings;
 use crate::config::access::{ORCHESTRATOR, SERVICES};
 use crate::data_dir::{self, DataDir};
 use crate::resources;
+use crate::{VERSION, capacity};
 
 /// Everything of one machine is reached here.
 const HOST: &str = "127.0.0.1";
@@ -143,7 +142,7 @@ pub(super) async fn start(
         credentials: own.services.clone(),
         snapshot_file: data_dir.path().join("discovery.json"),
         domain: settings.dns_domain.clone(),
-        upstreams: settings.dns_upstreams.clone().unwrap_or_else(machine::name_servers),
+        upstreams: settings.dns_upstreams.clone().unwrap_or_else(capacity::name_servers),
         version: VERSION,
     };
     let agents = agents_configs(settings, data_dir, agents, &urls)?;
@@ -176,7 +175,7 @@ fn agents_configs(
     let shim: PathBuf = std::env::current_exe().map_err(Error::Program)?;
     let count = listeners.len();
     let resources =
-        resources::divide(&settings.resources, machine::detect(data_dir.path()), count)?;
+        resources::divide(&settings.resources, capacity::detect(data_dir.path()), count)?;
     // The settings were checked: they fit the number of agents.
     let attributes =
         resources::each(&settings.attributes, count).unwrap_or_else(|| vec![None; count]);

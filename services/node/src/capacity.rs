@@ -11,7 +11,7 @@ const RESERVED_MIB: u64 = 1024;
 const RESERVED_DISK_MIB: u64 = 5 * 1024;
 
 /// What agents with work folders below `folder` may give out together.
-pub(super) fn detect(folder: &Path) -> Machine {
+pub(crate) fn detect(folder: &Path) -> Machine {
     let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
     let memory = std::fs::read_to_string("/proc/meminfo")
         .ok()
@@ -39,7 +39,7 @@ fn total_mib(meminfo: &str) -> Option<u64> {
 }
 
 /// The name servers of `/etc/resolv.conf`.
-pub(super) fn name_servers() -> Vec<SocketAddr> {
+pub(crate) fn name_servers() -> Vec<SocketAddr> {
     std::fs::read_to_string("/etc/resolv.conf")
         .map(|text| parse_resolv_conf(&text))
         .unwrap_or_default()

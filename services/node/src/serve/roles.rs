@@ -1,0 +1,309 @@
+//! The roles of one machine. Each binds first; once all have, this process is
+//! ready, and then they start, which for whoever stands by may take for ever.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use futures::future::{BoxFuture, FutureExt as _, try_join_all};
+use karman_gateway::LEADERSHIP as GATEWAY_LEADERSHIP;
+use karman_master::LEADERSHIP as MASTER_LEADERSHIP;
+use karman_orchestrator::LEADERSHIP as ORCHESTRATOR_LEADERSHIP;
+use karman_rt::http::{BindError, Door, Leader, Reach};
+use karman_rt::tls::{self, Identity};
+use karman_rt::{Tasks, notify};
+use karman_store::Store;
+use tracing::info;
+
+use super::machine::{Kind, Machine};
+use super::sockets::{self, Names};
+use super::stores;
+use crate::args::Role;
+use crate::config::Settings;
+use crate::config::access::ORCHESTRATOR;
+use crate::config::cluster::{Cluster, Engine};
+use crate::{VERSION, capacity, resources};
+
+/// A role did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    #[error(transparent)]
+    Listen(#[from] BindError),
+    #[error("the certificate of this machine cannot be used")]
+    Tls(#[from] tls::Error),
+    #[error("the state cannot be opened")]
+    Store(#[from] stores::Error),
+    #[error("the configuration has no cluster section")]
+    NoCluster,
+    #[error("cannot make {}", path.display())]
+    Folder { path: PathBuf, source: std::io::Error },
+    #[error("cannot find the path of this program, which every task's shim runs")]
+    Program(#[source] std::io::Error),
+    #[error("the master did not start")]
+    Master(#[from] karman_master::StartError),
+    #[error("the agent did not start")]
+    Agent(#[from] karman_agent::StartError),
+    #[error("the orchestrator did not start")]
+    Orchestrator(#[from] karman_orchestrator::StartError),
+    #[error("DNS did not start")]
+    Dns(#[from] karman_dns::StartError),
+    #[error("the catalog did not start")]
+    Catalog(#[from] karman_catalog::StartError),
+    #[error("the gateway did not start")]
+    Gateway(#[from] karman_gateway::StartError),
+}
+
+/// What all roles of this machine share.
+struct Site {
+    settings: Settings,
+    cluster: Cluster,
+    machine: Machine,
+    identity: Identity,
+    tasks: Tasks,
+}
+
+/// What is left to do once a role is bound.
+type Starting = BoxFuture<'static, Result<(), Error>>;
+
+/// Starts the roles, and runs them until the tasks are stopped.
+pub(super) async fn run(
+    roles: &[Role],
+    settings: Settings,
+    machine: Machine,
+    tasks: &Tasks,
+) -> Result<Infallible, Error> {
+    let cluster = settings.cluster.clone().ok_or(Error::NoCluster)?;
+    let identity = Identity::load(machine.tls.clone())?;
+    let site = Site { settings, cluster, machine, identity, tasks: tasks.clone() };
+    let mut starting = Vec::new();
+    for role in roles {
+        starting.push(site.bind(*role).await?);
+    }
+    notify::ready(tasks);
+    let names: Vec<&str> = roles.iter().map(|role| role.name()).collect();
+    info!(roles = names.join(" "), address = %site.machine.address, "ready");
+    try_join_all(starting).await?;
+    std::future::pending().await
+}
+
+impl Site {
+    async fn bind(&self, role: Role) -> Result<Starting, Error> {
+        match role {
+            Role::Master => self.master().await,
+            Role::Orchestrator => self.orchestrator().await,
+            Role::Catalog => self.catalog().await,
+            Role::Gateway => self.gateway().await,
+            Role::Net => self.net().await,
+            Role::Agent => self.agent().await,
+        }
+    }
+
+    /// A door of this machine, as other machines reach it.
+    fn url(&self, port: u16) -> String {
+        self.cluster.url("https", self.machine.address, port)
+    }
+
+    fn reach(&self) -> Reach {
+        Reach { tls: Some(self.identity.client()), leaders: BTreeMap::new() }
+    }
+
+    /// The folder of a role's own files.
+    fn folder(&self, role: Role) -> Result<PathBuf, Error> {
+        let path = self.machine.data_dir.join(role.name());
+        match std::fs::create_dir_all(&path) {
+            Ok(()) => Ok(path),
+            Err(source) => Err(Error::Folder { path, source }),
+        }
+    }
+
+    async fn master(&self) -> Result<Starting, Error> {
+        let address = self.machine.address;
+        let http = bind(address, sockets::MASTER, "the master").await?;
+        let session = bind(address, sockets::SESSION, "the agents' sessions").await?;
+        let config = karman_master::Config {
+            cluster_name: self.settings.cluster_name.clone(),
+            hostname: address.to_string(),
+            ip: address,
+            http: Door::either(http, &self.identity).into(),
+            session,
+            tls: Some(self.identity.clone()),
+            urls: karman_master::Urls {
+                http: self.url(sockets::MASTER),
+                session: self.url(sockets::SESSION),
+            },
+            store: stores::open(&self.cluster, &self.machine, Role::Master)?,
+            version: VERSION,
+            settings: self.settings.master.clone(),
+            access: self.settings.access.clone(),
+        };
+        let tasks = self.tasks.clone();
+        Ok(async move { Ok(karman_master::start(config, &tasks).await?) }.boxed())
+    }
+
+    async fn orchestrator(&self) -> Result<Starting, Error> {
+        let address = self.machine.address;
+        let door = |port, purpose| sockets::role(address, port, &self.identity, purpose);
+        let config = karman_orchestrator::Config {
+            marathon: door(sockets::MARATHON, "the Marathon API").await?,
+            metronome: door(sockets::METRONOME, "the Metronome API").await?,
+            urls: karman_orchestrator::Urls {
+                marathon: self.url(sockets::MARATHON),
+                metronome: self.url(sockets::METRONOME),
+            },
+            masters: self.cluster.masters_at(sockets::MASTER),
+            reach: self.reach(),
+            store: stores::open(&self.cluster, &self.machine, Role::Orchestrator)?,
+            hostname: address.to_string(),
+            framework_name: ORCHESTRATOR.to_owned(),
+            credentials: None,
+            version: VERSION,
+        };
+        let tasks = self.tasks.clone();
+        Ok(async move { Ok(karman_orchestrator::start(config, &tasks).await?) }.boxed())
+    }
+
+    async fn catalog(&self) -> Result<Starting, Error> {
+        let http = sockets::local(sockets::CATALOG, "the catalog").await?;
+        let (config, tasks) =
+            (karman_catalog::Config { http, version: VERSION }, self.tasks.clone());
+        Ok(async move { Ok(karman_catalog::start(config, &tasks).await?) }.boxed())
+    }
+
+    async fn gateway(&self) -> Result<Starting, Error> {
+        let https = sockets::everywhere(sockets::HTTPS, "the gateway").await?;
+        let redirect = sockets::everywhere(sockets::HTTP, "sending users to TLS").await?;
+        let store = stores::open(&self.cluster, &self.machine, Role::Gateway)?;
+        let local = |port| format!("http://127.0.0.1:{port}");
+        let config = karman_gateway::Config {
+            http: Door::public(https, &self.identity).into(),
+            redirect: Some(redirect),
+            reach: Reach { leaders: self.leaders(&store), ..self.reach() },
+            ip: self.machine.address,
+            holder: self.url(sockets::HTTPS),
+            writer: leading(GATEWAY_LEADER),
+            master: leading(MASTER_LEADER),
+            credentials: None,
+            marathon: leading(MARATHON_LEADER),
+            metronome: leading(METRONOME_LEADER),
+            catalog: local(sockets::CATALOG),
+            dns_http: local(sockets::DNS_HTTP),
+            cluster_id: self.cluster.id.clone(),
+            cluster_name: self.settings.cluster_name.clone(),
+            auth: self.settings.auth.clone(),
+            store,
+            version: VERSION,
+        };
+        let tasks = self.tasks.clone();
+        Ok(async move { Ok(karman_gateway::start(config, &tasks).await?) }.boxed())
+    }
+
+    /// Where those are that the gateway sends requests to.
+    fn leaders(&self, store: &std::sync::Arc<dyn Store>) -> BTreeMap<String, Leader> {
+        let marathon: fn(&str) -> Option<String> =
+            |holder| Some(karman_orchestrator::Urls::of(holder)?.marathon);
+        let metronome: fn(&str) -> Option<String> =
+            |holder| Some(karman_orchestrator::Urls::of(holder)?.metronome);
+        let master: fn(&str) -> Option<String> =
+            |holder| Some(karman_master::Urls::of(holder)?.http);
+        let gateway: fn(&str) -> Option<String> = |holder| Some(holder.to_owned());
+        let leaders = [
+            (MASTER_LEADER, MASTER_LEADERSHIP, master, sockets::MASTER),
+            (MARATHON_LEADER, ORCHESTRATOR_LEADERSHIP, marathon, sockets::MARATHON),
+            (METRONOME_LEADER, ORCHESTRATOR_LEADERSHIP, metronome, sockets::METRONOME),
+            (GATEWAY_LEADER, GATEWAY_LEADERSHIP, gateway, sockets::HTTPS),
+        ];
+        let leader = |(host, name, pick, port): (&str, _, _, _)| {
+            let leader = match self.cluster.engine {
+                Engine::Embedded => stores::only(self.url(port)),
+                Engine::Etcd => stores::leader(store, name, pick, &self.tasks),
+            };
+            (host.to_owned(), leader)
+        };
+        leaders.into_iter().map(leader).collect()
+    }
+
+    async fn net(&self) -> Result<Starting, Error> {
+        let Names { udp, tcp } = sockets::names(self.machine.address)?;
+        let http = sockets::local(sockets::DNS_HTTP, "the HTTP interface of DNS").await?;
+        let upstreams = self.settings.dns_upstreams.clone();
+        let config = karman_dns::Config {
+            udp,
+            tcp,
+            http,
+            masters: self.cluster.masters_at(sockets::MASTER),
+            reach: self.reach(),
+            credentials: None,
+            snapshot_file: self.folder(Role::Net)?.join("discovery.json"),
+            domain: self.settings.dns_domain.clone(),
+            upstreams: upstreams.unwrap_or_else(|| self.machine.resolvers.clone()),
+            version: VERSION,
+        };
+        let tasks = self.tasks.clone();
+        Ok(async move { Ok(karman_dns::start(config, &tasks).await?) }.boxed())
+    }
+
+    async fn agent(&self) -> Result<Starting, Error> {
+        let Machine { address, kind, resources, attributes, fault_domain, .. } = &self.machine;
+        let work_dir = self.folder(Role::Agent)?;
+        let resources = match (kind, resources) {
+            (Kind::PublicAgent, None) => {
+                Some(resources::reserved(capacity::detect(&work_dir), PUBLIC))
+            }
+            (_, resources) => resources.clone(),
+        };
+        let attributes = match kind {
+            Kind::PublicAgent => Some(public(attributes.as_deref())),
+            Kind::Agent | Kind::Master => attributes.clone(),
+        };
+        let config = karman_agent::Config {
+            work_dir,
+            hostname: address.to_string(),
+            ip: *address,
+            http: sockets::role(*address, sockets::AGENT, &self.identity, "the agent").await?,
+            masters: self.cluster.masters_at(sockets::SESSION),
+            tls: Some(self.identity.files().clone()),
+            resources,
+            attributes,
+            domain: fault_domain.clone(),
+            shim: std::env::current_exe().map_err(Error::Program)?,
+            version: VERSION,
+        };
+        let tasks = self.tasks.clone();
+        Ok(async move { karman_agent::start(config, &tasks).await.map(drop).map_err(Error::from) }
+            .boxed())
+    }
+}
+
+/// The role that owns the resources of public agents, as in DC/OS.
+const PUBLIC: &str = "slave_public";
+/// What DC/OS says of public agents.
+const PUBLIC_ATTRIBUTE: &str = "public_ip:true";
+
+fn public(attributes: Option<&str>) -> String {
+    match attributes {
+        Some(attributes) if attributes.split(';').any(|it| it.trim() == PUBLIC_ATTRIBUTE) => {
+            attributes.to_owned()
+        }
+        Some(attributes) => format!("{attributes};{PUBLIC_ATTRIBUTE}"),
+        None => PUBLIC_ATTRIBUTE.to_owned(),
+    }
+}
+
+/// Host names that stand for whoever leads.
+const MASTER_LEADER: &str = "master.leader";
+const MARATHON_LEADER: &str = "marathon.leader";
+const METRONOME_LEADER: &str = "metronome.leader";
+const GATEWAY_LEADER: &str = "gateway.leader";
+
+fn leading(name: &str) -> String {
+    format!("http://{name}")
+}
+
+async fn bind(
+    address: IpAddr,
+    port: u16,
+    purpose: &'static str,
+) -> Result<tokio::net::TcpListener, BindError> {
+    karman_rt::http::bind((address, port).into(), purpose).await
+}
