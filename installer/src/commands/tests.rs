@@ -34,12 +34,13 @@ fn what_init_writes_is_valid_and_kept() {
         reads    public_agent_list: addresses of the machines that run tasks reachable from outside
         reads    ssh_user: the account on the machines; root, or one that may use sudo
         reads    ssh_port: the port of the SSH servers
-        master   192.0.2.1        karman-etcd karman-master karman-orchestrator karman-catalog karman-net karman-gateway
-        master   192.0.2.2        karman-etcd karman-master karman-orchestrator karman-catalog karman-net karman-gateway
-        master   192.0.2.3        karman-etcd karman-master karman-orchestrator karman-catalog karman-net karman-gateway
-        agent    192.0.2.11       karman-net karman-agent karman-gateway
-        agent    192.0.2.12       karman-net karman-agent karman-gateway
-        public   192.0.2.21       karman-net karman-agent karman-gateway
+        reads    superuser_username: the name of the first user, who may do everything
+        master        192.0.2.1        karman-etcd karman-master karman-orchestrator karman-catalog karman-net karman-gateway
+        master        192.0.2.2        karman-etcd karman-master karman-orchestrator karman-catalog karman-net karman-gateway
+        master        192.0.2.3        karman-etcd karman-master karman-orchestrator karman-catalog karman-net karman-gateway
+        agent         192.0.2.11       karman-net karman-agent
+        agent         192.0.2.12       karman-net karman-agent
+        public-agent  192.0.2.21       karman-net karman-agent
         ./c.yaml is valid: 'my-datacenter' with 6 machine(s).
     "#]].assert_eq(&out);
     let (code, _, errors) = call(folder.path(), &["init", "--config", "./c.yaml"]);
@@ -100,8 +101,8 @@ fn a_missing_file_and_wrong_usage_have_their_own_codes() {
         error: cannot read './none.yaml': No such file or directory (os error 2)
     "#]]
     .assert_eq(&errors);
-    let (code, out, errors) = call(folder.path(), &["deploy"]);
-    assert!(code == WRONG_USAGE && out.is_empty() && errors.contains("deploy"), "{errors}");
+    let (code, out, errors) = call(folder.path(), &["depoly"]);
+    assert!(code == WRONG_USAGE && out.is_empty() && errors.contains("depoly"), "{errors}");
     let (code, out, _) = call(folder.path(), &["--help"]);
     assert!(code == DONE && out.contains("validate") && out.contains("init"), "{out}");
 }

@@ -31,10 +31,34 @@ pub struct Config {
     pub ssh_port: u16,
     /// Without one, ssh chooses as it always does.
     pub ssh_key_path: Option<String>,
+    /// Instead of the one that ssh takes by itself.
+    pub ssh_config_path: Option<String>,
     /// Without any, each machine keeps the ones it has.
     pub resolvers: Vec<Resolver>,
     pub dns_search: Vec<String>,
-    pub ip_detect: Option<IpDetect>,
+    pub ip_detect: Option<Script>,
+    pub fault_domain_detect: Option<Script>,
+    /// Who may do everything; the first user.
+    pub superuser: String,
+    /// Without one, a password is made up and shown.
+    pub superuser_password_hash: Option<String>,
+    /// What all agents say of their machine.
+    pub agent_resources: Option<String>,
+    pub agent_attributes: Option<String>,
+    /// What single machines say instead.
+    pub machines: BTreeMap<IpAddr, Tuning>,
+}
+
+/// What an agent says of its machine beyond what it sees itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tuning {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault_domain: Option<String>,
 }
 
 /// A name server for all names that are not ours.
@@ -44,12 +68,11 @@ pub struct Resolver {
     pub port: u16,
 }
 
-/// How a machine finds the address that the others know it by.
+/// A script that finds something out on a machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IpDetect {
-    /// A script that prints it.
-    Script(String),
-    /// A file with such a script, beside `config.yaml`.
+pub enum Script {
+    Text(String),
+    /// A file beside `config.yaml`.
     File(String),
 }
 
@@ -167,9 +190,16 @@ impl Check {
             ssh_user: read.ssh_user(),
             ssh_port: read.port("ssh_port", 22),
             ssh_key_path: read.text("ssh_key_path"),
+            ssh_config_path: read.text("ssh_config_path"),
             resolvers: read.resolvers(),
             dns_search: read.dns_search(),
             ip_detect: read.ip_detect(),
+            fault_domain_detect: read.file("fault_domain_detect_filename"),
+            superuser: read.superuser(),
+            superuser_password_hash: read.superuser_password_hash(),
+            agent_resources: read.text("agent_resources"),
+            agent_attributes: read.text("agent_attributes"),
+            machines: read.machines(),
         };
         self.whole(&config);
         config
@@ -194,6 +224,12 @@ impl Check {
                 problem,
                 "take 1, 3 or 5: more do not help, and an even number decides nothing",
             );
+        }
+        for address in config.machines.keys() {
+            if !agent_list.contains(address) && !public_agent_list.contains(address) {
+                let remedy = "name it in agent_list or public_agent_list, or take it out here";
+                self.mistake("machines", format!("names {address}, which is no agent"), remedy);
+            }
         }
         let lists = [
             ("master_list", master_list),

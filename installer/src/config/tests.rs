@@ -53,6 +53,13 @@ fn the_smallest_file_has_defaults() {
         resolvers: vec![],
         dns_search: vec![],
         ip_detect: None,
+        fault_domain_detect: None,
+        ssh_config_path: None,
+        superuser: "admin".into(),
+        superuser_password_hash: None,
+        agent_resources: None,
+        agent_attributes: None,
+        machines: BTreeMap::new(),
     };
     assert_eq!(config, expected);
 }
@@ -78,7 +85,7 @@ ip_detect: '#!/bin/sh'
         [53, 5353, 54]
     );
     assert_eq!(config.dns_search, ["a.example", "b.example"]);
-    assert!(matches!(config.ip_detect, Some(IpDetect::Script(_))));
+    assert!(matches!(config.ip_detect, Some(Script::Text(_))));
 }
 
 #[test]
@@ -117,6 +124,41 @@ completely_different: 1
             master_list names no master: give the addresses of 1, 3 or 5 machines
             agent_list has 192.0.2.9 twice: name each machine once
             public_agent_list has 192.0.2.9, which is in agent_list too: give each machine one role; for everything on one machine there is 'karmand up'
+        "#]],
+    );
+}
+
+#[test]
+fn users_and_machines() {
+    let text = r#"
+cluster_name: x
+master_list: [192.0.2.1]
+agent_list: [192.0.2.2]
+superuser_username: "root@x.example"
+superuser_password_hash: "$argon2id$v=19$m=19456,t=2,p=1$c2FsdA$aGFzaA"
+agent_attributes: "hall:one"
+machines: { 192.0.2.2: { fault_domain: eu/a } }
+"#;
+    let config = valid(text);
+    assert_eq!(config.superuser, "root@x.example");
+    let only = config.machines.values().next().unwrap();
+    assert_eq!(only.fault_domain.as_deref(), Some("eu/a"));
+    check_text(
+        r#"
+cluster_name: x
+master_list: [192.0.2.1]
+superuser_username: anonymous
+superuser_password_hash: "$6$rounds=656000$x"
+machines: { 192.0.2.2: { fault_domain: eu }, 192.0.2.3: { disks: 7 }, 192.0.2.x: {}, 192.0.2.4: [] }
+"#,
+        expect![[r#"
+            superuser_username 'anonymous' is not the name of a user: use up to 96 letters, digits, '-', '_', '@' and '.'
+            superuser_password_hash is not an argon2id hash: run 'karman-installer hash-password', or leave the key out: a password is made up then
+            machines of 192.0.2.3 cannot be read: unknown field `disks`, expected one of `resources`, `attributes`, `fault_domain`: give texts as resources, attributes and fault_domain
+            machines '192.0.2.x' is not an IP address: begin each line with the address of an agent
+            machines of 192.0.2.4 cannot be read: invalid type: sequence, expected struct Tuning: give texts as resources, attributes and fault_domain
+            machines of 192.0.2.2 has a fault_domain that is no region and zone: write it as region/zone
+            machines names 192.0.2.2, which is no agent: name it in agent_list or public_agent_list, or take it out here
         "#]],
     );
 }

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use yaml_serde::Value;
 
-use super::{Check, IpDetect, Resolver};
+use super::{Check, Resolver, Script, Tuning};
 
 const CLUSTER_NAME_BYTES_MAX: usize = 255;
 /// What resolvers understand.
@@ -18,6 +18,10 @@ const DNS_SEARCH_DOMAINS_MAX: usize = 6;
 /// Where our own name server listens on every machine.
 pub(super) const OWN_RESOLVERS: std::ops::RangeInclusive<Ipv4Addr> =
     Ipv4Addr::new(198, 51, 100, 1)..=Ipv4Addr::new(198, 51, 100, 3);
+
+const SUPERUSER: &str = "admin";
+/// What the gateway takes as the name of a user.
+const USER_BYTES_MAX: usize = 96;
 
 /// Reads values and notes their mistakes; after one it goes on with a default.
 pub(super) struct Reader<'a> {
@@ -164,7 +168,7 @@ impl Reader<'_> {
         domains
     }
 
-    pub(super) fn ip_detect(&mut self) -> Option<IpDetect> {
+    pub(super) fn ip_detect(&mut self) -> Option<Script> {
         match (self.text("ip_detect"), self.text("ip_detect_filename")) {
             (Some(_), Some(_)) => {
                 let remedy = "keep one of them";
@@ -181,9 +185,81 @@ impl Reader<'_> {
                 self.check.mistake("ip_detect", "is not a script", remedy);
                 None
             }
-            (Some(script), None) => Some(IpDetect::Script(script)),
-            (None, file) => file.filter(|file| !file.is_empty()).map(IpDetect::File),
+            (Some(script), None) => Some(Script::Text(script)),
+            (None, file) => file.filter(|file| !file.is_empty()).map(Script::File),
         }
+    }
+
+    pub(super) fn file(&mut self, key: &str) -> Option<Script> {
+        self.text(key).filter(|file| !file.is_empty()).map(Script::File)
+    }
+
+    pub(super) fn superuser(&mut self) -> String {
+        let key = "superuser_username";
+        let Some(name) = self.text(key).filter(|name| !name.is_empty()) else {
+            return SUPERUSER.to_owned();
+        };
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_@.".contains(&byte);
+        let fits = name.len() <= USER_BYTES_MAX && name != "anonymous" && name.bytes().all(allowed);
+        if !fits {
+            let problem = format!("'{name}' is not the name of a user");
+            let remedy =
+                format!("use up to {USER_BYTES_MAX} letters, digits, '-', '_', '@' and '.'");
+            self.check.mistake(key, problem, remedy);
+        }
+        name
+    }
+
+    pub(super) fn superuser_password_hash(&mut self) -> Option<String> {
+        let key = "superuser_password_hash";
+        let hash = self.text(key).filter(|hash| !hash.is_empty())?;
+        if !hash.starts_with("$argon2id$") {
+            let remedy = "run 'karman-installer hash-password', or leave the key out: a password is made up then";
+            self.check.mistake(key, "is not an argon2id hash", remedy);
+        }
+        Some(hash)
+    }
+
+    /// What single agents say of their machine, by address.
+    pub(super) fn machines(&mut self) -> BTreeMap<IpAddr, Tuning> {
+        let mut machines = BTreeMap::new();
+        let entries = match self.values.get("machines") {
+            None | Some(Value::Null) => return machines,
+            Some(Value::Mapping(entries)) => entries.clone(),
+            Some(_) => {
+                let remedy = "write 'ADDRESS: {attributes: ..., resources: ..., fault_domain: ...}' on each line";
+                self.check.mistake("machines", "is not a list of machines by address", remedy);
+                return machines;
+            }
+        };
+        for (address, says) in &entries {
+            let address = address.as_str().unwrap_or_default();
+            let Ok(ip) = address.parse() else {
+                let problem = format!("'{address}' is not an IP address");
+                self.check.mistake(
+                    "machines",
+                    problem,
+                    "begin each line with the address of an agent",
+                );
+                continue;
+            };
+            match yaml_serde::from_value::<Tuning>(says.clone()) {
+                Ok(tuning) => drop(machines.insert(ip, tuning)),
+                Err(error) => {
+                    let problem = format!("of {address} cannot be read: {error}");
+                    let remedy = "give texts as resources, attributes and fault_domain";
+                    self.check.mistake("machines", problem, remedy);
+                }
+            }
+        }
+        for (address, Tuning { fault_domain, .. }) in &machines {
+            let parts = |text: &String| text.split('/').filter(|part| !part.is_empty()).count();
+            if fault_domain.as_ref().is_some_and(|text| parts(text) != 2) {
+                let problem = format!("of {address} has a fault_domain that is no region and zone");
+                self.check.mistake("machines", problem, "write it as region/zone");
+            }
+        }
+        machines
     }
 
     /// A list of texts, or the text of a JSON list of texts.

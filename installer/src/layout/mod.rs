@@ -6,9 +6,9 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::config::Resolver;
+use crate::config::{Resolver, Tuning};
 use crate::plan::{self, Role, Store};
-use crate::release::{self, Item, Manifest, NodeFile, Tuning, UNITS};
+use crate::release::{self, Item, Manifest, NodeFile, UNITS};
 use crate::steps::{Content, Entry, Rights, Unit, Wanted};
 
 mod resolv;

@@ -126,52 +126,50 @@ fn an_agent() {
         Role::Agent,
         &["10.0.0.1"],
         expect![[r#"
-        /etc/karman: folder 755 root:root
-        /etc/karman/node.yaml: file 644 root:root
-        /etc/karman/tls: folder 750 root:karman
-        /etc/karman/tls/ca.pem: file 644 root:karman
-        /etc/karman/tls/node.key: file 640 root:karman
-        /etc/karman/tls/node.pem: file 644 root:karman
-        /etc/sysctl.d: folder
-        /etc/sysctl.d/90-karman.conf: file 644 root:root
-        /etc/systemd/system: folder
-        /etc/systemd/system/karman-agent.service: file 644 root:root
-        /etc/systemd/system/karman-gateway.service: file 644 root:root
-        /etc/systemd/system/karman-net.service: file 644 root:root
-        /etc/systemd/system/karman.target: file 644 root:root
-        /etc/systemd/system/karman.target.wants: folder
-        /etc/systemd/system/karman.target.wants/karman-agent.service: link to /etc/systemd/system/karman-agent.service
-        /etc/systemd/system/karman.target.wants/karman-gateway.service: link to /etc/systemd/system/karman-gateway.service
-        /etc/systemd/system/karman.target.wants/karman-net.service: link to /etc/systemd/system/karman-net.service
-        /etc/systemd/system/multi-user.target.wants: folder
-        /etc/systemd/system/multi-user.target.wants/karman.target: link to /etc/systemd/system/karman.target
-        /opt: folder
-        /opt/karman: folder 755 root:root
-        /opt/karman/current: link to releases/r1
-        /opt/karman/releases: folder 755 root:root
-        /opt/karman/releases/r1: folder 755 root:root
-        /opt/karman/releases/r1/bin: folder 755 root:root
-        /opt/karman/releases/r1/bin/etcd: file 755 root:root
-        /opt/karman/releases/r1/bin/karman: file 755 root:root
-        /opt/karman/releases/r1/bin/karmand: file 755 root:root
-        /opt/karman/releases/r1/etc: folder 755 root:root
-        /opt/karman/releases/r1/etc/karman.yaml: file 640 root:karman
-        /opt/karman/releases/r1/manifest.json: file 644 root:root
-        /opt/karman/releases/r1/systemd: folder 755 root:root
-        /opt/karman/releases/r1/systemd/karman-agent.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman-catalog.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman-etcd.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman-gateway.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman-master.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman-net.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman-orchestrator.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman.target: file 644 root:root
-        /var/lib: folder
-        /var/lib/karman: folder 755 root:root
-        /etc/resolv.conf: file 644 root:root
-        users karman-gateway karman-net
-        units karman-net.service karman-agent.service karman-gateway.service
-    "#]],
+            /etc/karman: folder 755 root:root
+            /etc/karman/node.yaml: file 644 root:root
+            /etc/karman/tls: folder 750 root:karman
+            /etc/karman/tls/ca.pem: file 644 root:karman
+            /etc/karman/tls/node.key: file 640 root:karman
+            /etc/karman/tls/node.pem: file 644 root:karman
+            /etc/sysctl.d: folder
+            /etc/sysctl.d/90-karman.conf: file 644 root:root
+            /etc/systemd/system: folder
+            /etc/systemd/system/karman-agent.service: file 644 root:root
+            /etc/systemd/system/karman-net.service: file 644 root:root
+            /etc/systemd/system/karman.target: file 644 root:root
+            /etc/systemd/system/karman.target.wants: folder
+            /etc/systemd/system/karman.target.wants/karman-agent.service: link to /etc/systemd/system/karman-agent.service
+            /etc/systemd/system/karman.target.wants/karman-net.service: link to /etc/systemd/system/karman-net.service
+            /etc/systemd/system/multi-user.target.wants: folder
+            /etc/systemd/system/multi-user.target.wants/karman.target: link to /etc/systemd/system/karman.target
+            /opt: folder
+            /opt/karman: folder 755 root:root
+            /opt/karman/current: link to releases/r1
+            /opt/karman/releases: folder 755 root:root
+            /opt/karman/releases/r1: folder 755 root:root
+            /opt/karman/releases/r1/bin: folder 755 root:root
+            /opt/karman/releases/r1/bin/etcd: file 755 root:root
+            /opt/karman/releases/r1/bin/karman: file 755 root:root
+            /opt/karman/releases/r1/bin/karmand: file 755 root:root
+            /opt/karman/releases/r1/etc: folder 755 root:root
+            /opt/karman/releases/r1/etc/karman.yaml: file 640 root:karman
+            /opt/karman/releases/r1/manifest.json: file 644 root:root
+            /opt/karman/releases/r1/systemd: folder 755 root:root
+            /opt/karman/releases/r1/systemd/karman-agent.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman-catalog.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman-etcd.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman-gateway.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman-master.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman-net.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman-orchestrator.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman.target: file 644 root:root
+            /var/lib: folder
+            /var/lib/karman: folder 755 root:root
+            /etc/resolv.conf: file 644 root:root
+            users karman-net
+            units karman-net.service karman-agent.service
+        "#]],
     );
 }
 

@@ -114,7 +114,7 @@ pub fn units(role: Role, store: Store) -> Vec<&'static str> {
             ]
         }
         (Role::Agent | Role::PublicAgent, _) => {
-            vec!["karman-net", "karman-agent", "karman-gateway"]
+            vec!["karman-net", "karman-agent"]
         }
     }
 }

@@ -27,7 +27,7 @@ fn one_master_keeps_its_state_itself() {
             small: Embedded
             Master 192.0.2.1: karman-master karman-orchestrator karman-catalog karman-net karman-gateway
               ? 192.0.2.53 53
-            Agent 192.0.2.2: karman-net karman-agent karman-gateway
+            Agent 192.0.2.2: karman-net karman-agent
               -> 192.0.2.1:5049
               ? 192.0.2.53 53
         "#]],
@@ -39,22 +39,22 @@ fn several_masters_share_their_state() {
     check(
         config::TEMPLATE,
         expect![[r#"
-        my-datacenter: Etcd
-        Master 192.0.2.1: karman-etcd karman-master karman-orchestrator karman-catalog karman-net karman-gateway
-        Master 192.0.2.2: karman-etcd karman-master karman-orchestrator karman-catalog karman-net karman-gateway
-        Master 192.0.2.3: karman-etcd karman-master karman-orchestrator karman-catalog karman-net karman-gateway
-        Agent 192.0.2.11: karman-net karman-agent karman-gateway
-          -> 192.0.2.1:5049
-          -> 192.0.2.2:5049
-          -> 192.0.2.3:5049
-        Agent 192.0.2.12: karman-net karman-agent karman-gateway
-          -> 192.0.2.1:5049
-          -> 192.0.2.2:5049
-          -> 192.0.2.3:5049
-        PublicAgent 192.0.2.21: karman-net karman-agent karman-gateway
-          -> 192.0.2.1:5049
-          -> 192.0.2.2:5049
-          -> 192.0.2.3:5049
-    "#]],
+            my-datacenter: Etcd
+            Master 192.0.2.1: karman-etcd karman-master karman-orchestrator karman-catalog karman-net karman-gateway
+            Master 192.0.2.2: karman-etcd karman-master karman-orchestrator karman-catalog karman-net karman-gateway
+            Master 192.0.2.3: karman-etcd karman-master karman-orchestrator karman-catalog karman-net karman-gateway
+            Agent 192.0.2.11: karman-net karman-agent
+              -> 192.0.2.1:5049
+              -> 192.0.2.2:5049
+              -> 192.0.2.3:5049
+            Agent 192.0.2.12: karman-net karman-agent
+              -> 192.0.2.1:5049
+              -> 192.0.2.2:5049
+              -> 192.0.2.3:5049
+            PublicAgent 192.0.2.21: karman-net karman-agent
+              -> 192.0.2.1:5049
+              -> 192.0.2.2:5049
+              -> 192.0.2.3:5049
+        "#]],
     );
 }

@@ -3,9 +3,7 @@
 
 use std::net::IpAddr;
 
-use serde::{Deserialize, Serialize};
-
-use crate::config::Resolver;
+use crate::config::{Resolver, Tuning};
 use crate::plan::{Role, Store};
 
 const HEAD: &str = "# Written by karman-installer; the next deploy replaces it.\n";
@@ -30,17 +28,6 @@ pub struct ClusterFile<'a> {
     pub resolvers: &'a [Resolver],
     pub user: &'a str,
     pub password_hash: &'a str,
-}
-
-/// What an agent says of its machine beyond what it sees itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tuning {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub resources: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub attributes: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fault_domain: Option<String>,
 }
 
 /// What only one machine knows.

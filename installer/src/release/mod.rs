@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 mod files;
 
-pub use files::{ClusterFile, NodeFile, Tuning, cluster_yaml, etcd_yaml, node_yaml};
+pub use files::{ClusterFile, NodeFile, cluster_yaml, etcd_yaml, node_yaml};
 
 /// Enough that two releases never share an id, and short enough to be read.
 const ID_DIGITS: usize = 20;
@@ -40,8 +40,13 @@ pub struct Item {
 impl Item {
     /// The item of a text.
     pub fn of_text(path: &str, mode: u32, text: &str) -> Self {
-        let size = text.len() as u64;
-        Self { path: path.to_owned(), mode, size, sha256: sha256(text.as_bytes()) }
+        Self { mode, ..Self::of_bytes(path, text.as_bytes()) }
+    }
+
+    /// The item of a program.
+    pub fn of_bytes(path: &str, bytes: &[u8]) -> Self {
+        let (size, sha256) = (bytes.len() as u64, sha256(bytes));
+        Self { path: path.to_owned(), mode: PROGRAM_MODE, size, sha256 }
     }
 }
 

@@ -1,7 +1,7 @@
 use expect_test::{Expect, expect};
 
 use super::*;
-use crate::config::Resolver;
+use crate::config::{Resolver, Tuning};
 use crate::plan::{Role, Store};
 
 fn program(path: &str, text: &str) -> Item {

@@ -133,55 +133,50 @@ fn from_a_bare_machine_to_an_agent_and_back() {
         &machine,
         &agent,
         expect![[r#"
-        add group karman
-        add user karman-gateway of group karman
-        add user karman-net of group karman
-        put /etc/karman: folder 755 root:root
-        put /etc/karman/tls: folder 750 root:karman
-        put /etc/systemd/system/karman.target.wants: folder
-        put /etc/systemd/system/multi-user.target.wants: folder
-        put /opt/karman: folder 755 root:root
-        put /opt/karman/releases: folder 755 root:root
-        put /opt/karman/releases/r1: folder 755 root:root
-        put /opt/karman/releases/r1/bin: folder 755 root:root
-        put /opt/karman/releases/r1/etc: folder 755 root:root
-        put /opt/karman/releases/r1/systemd: folder 755 root:root
-        put /var/lib/karman: folder 755 root:root
-        unpack /opt/karman/releases/r1/bin/etcd /opt/karman/releases/r1/bin/karman /opt/karman/releases/r1/bin/karmand
-        put /etc/karman/node.yaml: file 644 root:root
-        put /etc/karman/tls/ca.pem: file 644 root:karman
-        put /etc/karman/tls/node.key: file 640 root:karman
-        put /etc/karman/tls/node.pem: file 644 root:karman
-        put /etc/sysctl.d/90-karman.conf: file 644 root:root
-        put /etc/systemd/system/karman-agent.service: file 644 root:root
-        put /etc/systemd/system/karman-gateway.service: file 644 root:root
-        put /etc/systemd/system/karman-net.service: file 644 root:root
-        put /etc/systemd/system/karman.target: file 644 root:root
-        put /opt/karman/releases/r1/etc/karman.yaml: file 640 root:karman
-        put /opt/karman/releases/r1/manifest.json: file 644 root:root
-        put /opt/karman/releases/r1/systemd/karman-agent.service: file 644 root:root
-        put /opt/karman/releases/r1/systemd/karman-catalog.service: file 644 root:root
-        put /opt/karman/releases/r1/systemd/karman-etcd.service: file 644 root:root
-        put /opt/karman/releases/r1/systemd/karman-gateway.service: file 644 root:root
-        put /opt/karman/releases/r1/systemd/karman-master.service: file 644 root:root
-        put /opt/karman/releases/r1/systemd/karman-net.service: file 644 root:root
-        put /opt/karman/releases/r1/systemd/karman-orchestrator.service: file 644 root:root
-        put /opt/karman/releases/r1/systemd/karman.target: file 644 root:root
-        put /etc/systemd/system/karman.target.wants/karman-agent.service: link to /etc/systemd/system/karman-agent.service
-        put /etc/systemd/system/karman.target.wants/karman-gateway.service: link to /etc/systemd/system/karman-gateway.service
-        put /etc/systemd/system/karman.target.wants/karman-net.service: link to /etc/systemd/system/karman-net.service
-        put /etc/systemd/system/multi-user.target.wants/karman.target: link to /etc/systemd/system/karman.target
-        put /opt/karman/current: link to releases/r1
-        set vm.swappiness to 1
-        reload systemd
-        start karman-net.service
-        start karman-agent.service
-        start karman-gateway.service
-        await karman-net.service
-        await karman-agent.service
-        await karman-gateway.service
-        put /etc/resolv.conf: file 644 root:root
-    "#]],
+            add group karman
+            add user karman-net of group karman
+            put /etc/karman: folder 755 root:root
+            put /etc/karman/tls: folder 750 root:karman
+            put /etc/systemd/system/karman.target.wants: folder
+            put /etc/systemd/system/multi-user.target.wants: folder
+            put /opt/karman: folder 755 root:root
+            put /opt/karman/releases: folder 755 root:root
+            put /opt/karman/releases/r1: folder 755 root:root
+            put /opt/karman/releases/r1/bin: folder 755 root:root
+            put /opt/karman/releases/r1/etc: folder 755 root:root
+            put /opt/karman/releases/r1/systemd: folder 755 root:root
+            put /var/lib/karman: folder 755 root:root
+            unpack /opt/karman/releases/r1/bin/etcd /opt/karman/releases/r1/bin/karman /opt/karman/releases/r1/bin/karmand
+            put /etc/karman/node.yaml: file 644 root:root
+            put /etc/karman/tls/ca.pem: file 644 root:karman
+            put /etc/karman/tls/node.key: file 640 root:karman
+            put /etc/karman/tls/node.pem: file 644 root:karman
+            put /etc/sysctl.d/90-karman.conf: file 644 root:root
+            put /etc/systemd/system/karman-agent.service: file 644 root:root
+            put /etc/systemd/system/karman-net.service: file 644 root:root
+            put /etc/systemd/system/karman.target: file 644 root:root
+            put /opt/karman/releases/r1/etc/karman.yaml: file 640 root:karman
+            put /opt/karman/releases/r1/manifest.json: file 644 root:root
+            put /opt/karman/releases/r1/systemd/karman-agent.service: file 644 root:root
+            put /opt/karman/releases/r1/systemd/karman-catalog.service: file 644 root:root
+            put /opt/karman/releases/r1/systemd/karman-etcd.service: file 644 root:root
+            put /opt/karman/releases/r1/systemd/karman-gateway.service: file 644 root:root
+            put /opt/karman/releases/r1/systemd/karman-master.service: file 644 root:root
+            put /opt/karman/releases/r1/systemd/karman-net.service: file 644 root:root
+            put /opt/karman/releases/r1/systemd/karman-orchestrator.service: file 644 root:root
+            put /opt/karman/releases/r1/systemd/karman.target: file 644 root:root
+            put /etc/systemd/system/karman.target.wants/karman-agent.service: link to /etc/systemd/system/karman-agent.service
+            put /etc/systemd/system/karman.target.wants/karman-net.service: link to /etc/systemd/system/karman-net.service
+            put /etc/systemd/system/multi-user.target.wants/karman.target: link to /etc/systemd/system/karman.target
+            put /opt/karman/current: link to releases/r1
+            set vm.swappiness to 1
+            reload systemd
+            start karman-net.service
+            start karman-agent.service
+            await karman-net.service
+            await karman-agent.service
+            put /etc/resolv.conf: file 644 root:root
+        "#]],
     );
     machine.carry_out(&agent, None);
     check(&machine, &agent, expect![""]);
@@ -189,32 +184,28 @@ fn from_a_bare_machine_to_an_agent_and_back() {
         &machine,
         &Wanted::default(),
         expect![[r#"
-        restore /etc/resolv.conf
-        stop karman-agent.service
-        stop karman-gateway.service
-        stop karman-net.service
-        end tasks
-        drop the addresses of the name server
-        remove /etc/systemd/system/multi-user.target.wants/karman.target
-        remove /etc/systemd/system/multi-user.target.wants
-        remove /etc/systemd/system/karman.target.wants/karman-net.service
-        remove /etc/systemd/system/karman.target.wants/karman-gateway.service
-        remove /etc/systemd/system/karman.target.wants/karman-agent.service
-        remove /etc/systemd/system/karman.target.wants
-        remove /etc/systemd/system/karman.target
-        remove /etc/systemd/system/karman-net.service
-        remove /etc/systemd/system/karman-gateway.service
-        remove /etc/systemd/system/karman-agent.service
-        remove /etc/sysctl.d/90-karman.conf
-        reload systemd
-        set vm.swappiness back to 60
-        remove user karman-gateway
-        remove user karman-net
-        remove group karman
-        remove all of /etc/karman
-        remove all of /var/lib/karman
-        remove all of /opt/karman
-    "#]],
+            restore /etc/resolv.conf
+            stop karman-agent.service
+            stop karman-net.service
+            end tasks
+            drop the addresses of the name server
+            remove /etc/systemd/system/multi-user.target.wants/karman.target
+            remove /etc/systemd/system/multi-user.target.wants
+            remove /etc/systemd/system/karman.target.wants/karman-net.service
+            remove /etc/systemd/system/karman.target.wants/karman-agent.service
+            remove /etc/systemd/system/karman.target.wants
+            remove /etc/systemd/system/karman.target
+            remove /etc/systemd/system/karman-net.service
+            remove /etc/systemd/system/karman-agent.service
+            remove /etc/sysctl.d/90-karman.conf
+            reload systemd
+            set vm.swappiness back to 60
+            remove user karman-net
+            remove group karman
+            remove all of /etc/karman
+            remove all of /var/lib/karman
+            remove all of /opt/karman
+        "#]],
     );
     machine.carry_out(&Wanted::default(), None);
     assert_eq!(machine, Machine::bare());
@@ -231,29 +222,27 @@ fn another_configuration_restarts_what_reads_it() {
         &machine,
         &wanted(&order),
         expect![[r#"
-        put /opt/karman/releases/r2: folder 755 root:root
-        put /opt/karman/releases/r2/bin: folder 755 root:root
-        put /opt/karman/releases/r2/etc: folder 755 root:root
-        put /opt/karman/releases/r2/systemd: folder 755 root:root
-        unpack /opt/karman/releases/r2/bin/etcd /opt/karman/releases/r2/bin/karman /opt/karman/releases/r2/bin/karmand
-        put /opt/karman/releases/r2/etc/karman.yaml: file 640 root:karman
-        put /opt/karman/releases/r2/manifest.json: file 644 root:root
-        put /opt/karman/releases/r2/systemd/karman-agent.service: file 644 root:root
-        put /opt/karman/releases/r2/systemd/karman-catalog.service: file 644 root:root
-        put /opt/karman/releases/r2/systemd/karman-etcd.service: file 644 root:root
-        put /opt/karman/releases/r2/systemd/karman-gateway.service: file 644 root:root
-        put /opt/karman/releases/r2/systemd/karman-master.service: file 644 root:root
-        put /opt/karman/releases/r2/systemd/karman-net.service: file 644 root:root
-        put /opt/karman/releases/r2/systemd/karman-orchestrator.service: file 644 root:root
-        put /opt/karman/releases/r2/systemd/karman.target: file 644 root:root
-        put /opt/karman/current: link to releases/r2
-        start karman-net.service
-        start karman-agent.service
-        start karman-gateway.service
-        await karman-net.service
-        await karman-agent.service
-        await karman-gateway.service
-    "#]],
+            put /opt/karman/releases/r2: folder 755 root:root
+            put /opt/karman/releases/r2/bin: folder 755 root:root
+            put /opt/karman/releases/r2/etc: folder 755 root:root
+            put /opt/karman/releases/r2/systemd: folder 755 root:root
+            unpack /opt/karman/releases/r2/bin/etcd /opt/karman/releases/r2/bin/karman /opt/karman/releases/r2/bin/karmand
+            put /opt/karman/releases/r2/etc/karman.yaml: file 640 root:karman
+            put /opt/karman/releases/r2/manifest.json: file 644 root:root
+            put /opt/karman/releases/r2/systemd/karman-agent.service: file 644 root:root
+            put /opt/karman/releases/r2/systemd/karman-catalog.service: file 644 root:root
+            put /opt/karman/releases/r2/systemd/karman-etcd.service: file 644 root:root
+            put /opt/karman/releases/r2/systemd/karman-gateway.service: file 644 root:root
+            put /opt/karman/releases/r2/systemd/karman-master.service: file 644 root:root
+            put /opt/karman/releases/r2/systemd/karman-net.service: file 644 root:root
+            put /opt/karman/releases/r2/systemd/karman-orchestrator.service: file 644 root:root
+            put /opt/karman/releases/r2/systemd/karman.target: file 644 root:root
+            put /opt/karman/current: link to releases/r2
+            start karman-net.service
+            start karman-agent.service
+            await karman-net.service
+            await karman-agent.service
+        "#]],
     );
     let mut before = machine.clone();
     machine.carry_out(&wanted(&order), None);
