@@ -6,14 +6,17 @@
 //! [`steps`] how it becomes so, [`findings`] whether it can.
 //!
 //! What does: [`node`] works on a machine, [`remote`] leads there over SSH,
-//! [`crew`] on all of them at once; [`payload`] is what the installer carries,
-//! [`pki`] makes certificates, [`site`] keeps what only the administrator has,
+//! [`crew`] on all of them at once, [`join`] lets them come by themselves;
+//! [`payload`] is what the installer carries,
+//! [`bundle`] is all of a deployment in a file, [`pki`] makes certificates, [`site`] keeps what only the administrator has,
 //! [`commands`] is the terminal.
 
+pub mod bundle;
 pub mod commands;
 pub mod config;
 pub mod crew;
 pub mod findings;
+pub mod join;
 pub mod layout;
 pub mod node;
 pub mod payload;

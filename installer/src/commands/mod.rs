@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -105,6 +105,43 @@ enum Command {
         #[arg(long)]
         yes: bool,
     },
+    /// Write everything that a deployment needs into one signed file.
+    Bundle {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// The folder to write it into, under a name that is its content.
+        #[arg(long, default_value = ".")]
+        output_dir: PathBuf,
+    },
+    /// Let machines join that SSH does not lead to. Ends with Ctrl-C.
+    Serve {
+        #[command(flatten)]
+        cluster: Cluster,
+        /// Where to listen.
+        #[arg(long, default_value = "0.0.0.0:9443")]
+        listen: SocketAddr,
+        /// The address and port by which machines reach this one, if not the one
+        /// that it has towards the first master.
+        #[arg(long)]
+        address: Option<String>,
+    },
+    /// Print the line that joins a machine, with a token for it.
+    Invite {
+        /// What the machine shall be.
+        #[arg(long, value_enum, default_value_t = Role::Agent)]
+        role: Role,
+        /// How many machines may use it.
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// How long it is good for.
+        #[arg(long, default_value_t = 24)]
+        valid_hours: u32,
+        /// The address and port of the server; by default that of the last `serve`.
+        #[arg(long)]
+        address: Option<String>,
+        #[command(flatten)]
+        cluster: Cluster,
+    },
     /// Make an installer that carries the programs.
     Pack {
         /// The folder of karmand and karman.
@@ -178,7 +215,14 @@ fn carry_out(command: Command, out: &mut impl Write) -> anyhow::Result<u8> {
             writeln!(out, "Wrote {} ({} MiB).", output.display(), size >> 20)?;
             Ok(DONE)
         }
-        Command::Node { verb, root } => Ok(crate::node::run(&verb, root, out)),
+        Command::Node { verb, root } => crate::node::run(&verb, root, out),
+        Command::Bundle { cluster, output_dir } => cluster::bundle(&cluster, &output_dir, out),
+        Command::Serve { cluster, listen, address } => {
+            cluster::serve(&cluster, listen, address, out)
+        }
+        Command::Invite { role, uses, valid_hours, address, cluster } => {
+            cluster::invite(&cluster, role, uses, valid_hours, address, out)
+        }
         Command::Preflight(cluster) => cluster::preflight(&cluster, out),
         Command::Deploy { cluster, bundle } => cluster::deploy(&cluster, bundle.as_deref(), out),
         Command::Status(cluster) => cluster::status(&cluster, out),

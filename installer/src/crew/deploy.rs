@@ -10,9 +10,7 @@ use crate::node::Applied;
 use crate::plan::Role;
 use crate::site::Member;
 
-/// Deploys to the members: masters first, all at once where they are new, for
-/// their store serves once most of them do; one after the other where they
-/// serve already.
+/// Deploys to the members, masters first.
 pub async fn deploy(crew: &Crew, members: Vec<Member>) -> Report {
     let (nodes, checked) = preflight(crew, members.clone()).await;
     let mut report = Report::default();
@@ -32,28 +30,32 @@ pub async fn deploy(crew: &Crew, members: Vec<Member>) -> Report {
         close(masters.into_iter().chain(agents)).await;
         return report;
     }
-    let new = masters.iter().all(|node| node.facts.installed.is_none());
-    let mut done = Vec::new();
-    if new {
-        done = Crew::each(masters.iter().collect(), |node| apply(crew, node)).await;
-    } else {
-        for node in &masters {
+    // Who never served comes first and all at once: a store needs most of its
+    // members. Who serves is changed only while all others do.
+    let serves = |node: &&Node| node.facts.installed.as_ref().is_some_and(|found| found.served);
+    let (serving, new): (Vec<&Node>, Vec<&Node>) = masters.iter().partition(serves);
+    let done = Crew::each(new.clone(), |node| apply(crew, node)).await;
+    let mut good = done.iter().all(Result::is_ok);
+    for (node, applied) in new.into_iter().zip(done) {
+        note(node, applied, &mut report);
+    }
+    for node in serving {
+        if good {
             let applied = apply(crew, node).await;
-            let failed = applied.is_err();
-            done.push(applied);
-            if failed {
-                break;
-            }
+            good = applied.is_ok();
+            note(node, applied, &mut report);
+        } else {
+            let Member { address, role, .. } = node.member;
+            report.add(address, role, State::Skipped, "left alone: a master before it failed");
         }
     }
-    note(&masters, done, &mut report);
     let led = masters.iter().all(|node| !report.failed(node.member.address));
     if led {
         let ready: Vec<&Node> =
             agents.iter().filter(|node| !checked.failed(node.member.address)).collect();
         let done = Crew::each(ready.clone(), |node| apply(crew, node)).await;
         for (node, applied) in ready.into_iter().zip(done) {
-            note_one(node, applied, &mut report);
+            note(node, applied, &mut report);
         }
     }
     for node in &agents {
@@ -72,18 +74,7 @@ async fn close(nodes: impl Iterator<Item = Node>) {
     Crew::each(nodes.collect(), |node: Node| node.remote.close()).await;
 }
 
-fn note(nodes: &[Node], done: Vec<anyhow::Result<Applied>>, report: &mut Report) {
-    let rest = nodes.len() - done.len();
-    for (node, applied) in nodes.iter().zip(done) {
-        note_one(node, applied, report);
-    }
-    for node in nodes.iter().rev().take(rest) {
-        let Member { address, role, .. } = node.member;
-        report.add(address, role, State::Skipped, "left alone: a master before it failed");
-    }
-}
-
-fn note_one(node: &Node, applied: anyhow::Result<Applied>, report: &mut Report) {
+fn note(node: &Node, applied: anyhow::Result<Applied>, report: &mut Report) {
     let Member { address, role, .. } = node.member;
     match applied {
         Ok(Applied { steps: 0 }) => report.add(address, role, State::Done, "nothing to do"),

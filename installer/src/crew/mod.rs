@@ -39,7 +39,7 @@ const BAR: &str = "{prefix:<16} {bar:24} {wide_msg}";
 #[derive(Debug)]
 pub struct Crew {
     pub config: Config,
-    /// Where `config.yaml` lies.
+    /// Where paths of the configuration begin.
     folder: PathBuf,
     pub site: Site,
     pub cluster: Cluster,
@@ -64,17 +64,23 @@ pub struct Node {
 
 impl Crew {
     /// The crew of a configuration with what `installer` carries.
-    pub fn new(config: Config, path: &Path, site: Site, installer: &Path) -> anyhow::Result<Self> {
+    /// `folders` are those of what ssh needs and of scripts.
+    pub fn new(
+        config: Config,
+        folders: (&Path, &Path),
+        site: Site,
+        installer: &Path,
+    ) -> anyhow::Result<Self> {
         let payload = Payload::open(installer)?;
         let sha256 = crate::payload::file_sha256(installer)
             .with_context(|| format!("cannot read {}", installer.display()))?;
-        let folder = path.parent().unwrap_or_else(|| Path::new(".")).to_owned();
+        let (folder, scripts) = folders;
         let script = |script: &Option<Script>| -> anyhow::Result<Option<String>> {
             Ok(match script {
                 None => None,
                 Some(Script::Text(text)) => Some(text.clone()),
                 Some(Script::File(file)) => {
-                    let file = folder.join(file);
+                    let file = scripts.join(file);
                     let text = std::fs::read_to_string(&file);
                     Some(text.with_context(|| format!("cannot read {}", file.display()))?)
                 }
@@ -88,7 +94,7 @@ impl Crew {
             copy: Copy { file: installer.to_owned(), sha256 },
             bars: std::io::stderr().is_terminal().then(MultiProgress::new),
             payload,
-            folder,
+            folder: folder.to_owned(),
             site,
             config,
         })

@@ -111,6 +111,7 @@ fn what_is_installed_already() {
             address: "10.0.0.1".parse().unwrap(),
             release: "abc".into(),
             started: vec![],
+            served: true,
         }),
         tcp: [(5050, "karmand".to_owned())].into(),
         ..good()

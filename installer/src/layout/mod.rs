@@ -115,10 +115,13 @@ pub fn layout(order: &Order, local: Local<'_>) -> Wanted {
         true => BTreeMap::from([(RESOLV_CONF.to_owned(), builder.resolv_conf())]),
         false => BTreeMap::new(),
     };
+    let mut services: Vec<Unit> = units.iter().map(|unit| builder.unit(unit)).collect();
+    // Last and without a hash: it only has to be there, so that it can be stopped.
+    services.push(Unit { name: TARGET.to_owned(), fingerprint: String::new() });
     Wanted {
         groups: vec![GROUP.to_owned()],
         users: users.into_iter().map(|user| (user.to_owned(), GROUP.to_owned())).collect(),
-        units: units.iter().map(|unit| builder.unit(unit)).collect(),
+        units: services,
         entries: builder.entries,
         late,
         // The last one holds the record.

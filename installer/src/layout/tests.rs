@@ -56,67 +56,67 @@ fn one_of_several_masters() {
         Role::Master,
         &["10.0.0.1", "10.0.0.2", "10.0.0.3"],
         expect![[r#"
-        /etc/karman: folder 755 root:root
-        /etc/karman/credentials: file 600 karman-master:karman
-        /etc/karman/etcd.yaml: file 644 root:root
-        /etc/karman/node.yaml: file 644 root:root
-        /etc/karman/tls: folder 750 root:karman
-        /etc/karman/tls/ca.pem: file 644 root:karman
-        /etc/karman/tls/node.key: file 640 root:karman
-        /etc/karman/tls/node.pem: file 644 root:karman
-        /etc/karman/tls/store: folder 750 root:karman
-        /etc/karman/tls/store/client.key: file 640 root:karman
-        /etc/karman/tls/store/client.pem: file 644 root:karman
-        /etc/karman/tls/store/peer.key: file 640 root:karman
-        /etc/karman/tls/store/peer.pem: file 644 root:karman
-        /etc/karman/tls/store/server.key: file 640 root:karman
-        /etc/karman/tls/store/server.pem: file 644 root:karman
-        /etc/sysctl.d: folder
-        /etc/sysctl.d/90-karman.conf: file 644 root:root
-        /etc/systemd/system: folder
-        /etc/systemd/system/karman-catalog.service: file 644 root:root
-        /etc/systemd/system/karman-etcd.service: file 644 root:root
-        /etc/systemd/system/karman-gateway.service: file 644 root:root
-        /etc/systemd/system/karman-master.service: file 644 root:root
-        /etc/systemd/system/karman-net.service: file 644 root:root
-        /etc/systemd/system/karman-orchestrator.service: file 644 root:root
-        /etc/systemd/system/karman.target: file 644 root:root
-        /etc/systemd/system/karman.target.wants: folder
-        /etc/systemd/system/karman.target.wants/karman-catalog.service: link to /etc/systemd/system/karman-catalog.service
-        /etc/systemd/system/karman.target.wants/karman-etcd.service: link to /etc/systemd/system/karman-etcd.service
-        /etc/systemd/system/karman.target.wants/karman-gateway.service: link to /etc/systemd/system/karman-gateway.service
-        /etc/systemd/system/karman.target.wants/karman-master.service: link to /etc/systemd/system/karman-master.service
-        /etc/systemd/system/karman.target.wants/karman-net.service: link to /etc/systemd/system/karman-net.service
-        /etc/systemd/system/karman.target.wants/karman-orchestrator.service: link to /etc/systemd/system/karman-orchestrator.service
-        /etc/systemd/system/multi-user.target.wants: folder
-        /etc/systemd/system/multi-user.target.wants/karman.target: link to /etc/systemd/system/karman.target
-        /opt: folder
-        /opt/karman: folder 755 root:root
-        /opt/karman/current: link to releases/r1
-        /opt/karman/releases: folder 755 root:root
-        /opt/karman/releases/r1: folder 755 root:root
-        /opt/karman/releases/r1/bin: folder 755 root:root
-        /opt/karman/releases/r1/bin/etcd: file 755 root:root
-        /opt/karman/releases/r1/bin/karman: file 755 root:root
-        /opt/karman/releases/r1/bin/karmand: file 755 root:root
-        /opt/karman/releases/r1/etc: folder 755 root:root
-        /opt/karman/releases/r1/etc/karman.yaml: file 640 root:karman
-        /opt/karman/releases/r1/manifest.json: file 644 root:root
-        /opt/karman/releases/r1/systemd: folder 755 root:root
-        /opt/karman/releases/r1/systemd/karman-agent.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman-catalog.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman-etcd.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman-gateway.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman-master.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman-net.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman-orchestrator.service: file 644 root:root
-        /opt/karman/releases/r1/systemd/karman.target: file 644 root:root
-        /var/lib: folder
-        /var/lib/karman: folder 755 root:root
-        /etc/resolv.conf: file 644 root:root
-        users karman-catalog karman-etcd karman-gateway karman-master karman-net karman-orchestrator
-        units karman-etcd.service karman-master.service karman-orchestrator.service karman-catalog.service karman-net.service karman-gateway.service
-    "#]],
+            /etc/karman: folder 755 root:root
+            /etc/karman/credentials: file 600 karman-master:karman
+            /etc/karman/etcd.yaml: file 644 root:root
+            /etc/karman/node.yaml: file 644 root:root
+            /etc/karman/tls: folder 750 root:karman
+            /etc/karman/tls/ca.pem: file 644 root:karman
+            /etc/karman/tls/node.key: file 640 root:karman
+            /etc/karman/tls/node.pem: file 644 root:karman
+            /etc/karman/tls/store: folder 750 root:karman
+            /etc/karman/tls/store/client.key: file 640 root:karman
+            /etc/karman/tls/store/client.pem: file 644 root:karman
+            /etc/karman/tls/store/peer.key: file 640 root:karman
+            /etc/karman/tls/store/peer.pem: file 644 root:karman
+            /etc/karman/tls/store/server.key: file 640 root:karman
+            /etc/karman/tls/store/server.pem: file 644 root:karman
+            /etc/sysctl.d: folder
+            /etc/sysctl.d/90-karman.conf: file 644 root:root
+            /etc/systemd/system: folder
+            /etc/systemd/system/karman-catalog.service: file 644 root:root
+            /etc/systemd/system/karman-etcd.service: file 644 root:root
+            /etc/systemd/system/karman-gateway.service: file 644 root:root
+            /etc/systemd/system/karman-master.service: file 644 root:root
+            /etc/systemd/system/karman-net.service: file 644 root:root
+            /etc/systemd/system/karman-orchestrator.service: file 644 root:root
+            /etc/systemd/system/karman.target: file 644 root:root
+            /etc/systemd/system/karman.target.wants: folder
+            /etc/systemd/system/karman.target.wants/karman-catalog.service: link to /etc/systemd/system/karman-catalog.service
+            /etc/systemd/system/karman.target.wants/karman-etcd.service: link to /etc/systemd/system/karman-etcd.service
+            /etc/systemd/system/karman.target.wants/karman-gateway.service: link to /etc/systemd/system/karman-gateway.service
+            /etc/systemd/system/karman.target.wants/karman-master.service: link to /etc/systemd/system/karman-master.service
+            /etc/systemd/system/karman.target.wants/karman-net.service: link to /etc/systemd/system/karman-net.service
+            /etc/systemd/system/karman.target.wants/karman-orchestrator.service: link to /etc/systemd/system/karman-orchestrator.service
+            /etc/systemd/system/multi-user.target.wants: folder
+            /etc/systemd/system/multi-user.target.wants/karman.target: link to /etc/systemd/system/karman.target
+            /opt: folder
+            /opt/karman: folder 755 root:root
+            /opt/karman/current: link to releases/r1
+            /opt/karman/releases: folder 755 root:root
+            /opt/karman/releases/r1: folder 755 root:root
+            /opt/karman/releases/r1/bin: folder 755 root:root
+            /opt/karman/releases/r1/bin/etcd: file 755 root:root
+            /opt/karman/releases/r1/bin/karman: file 755 root:root
+            /opt/karman/releases/r1/bin/karmand: file 755 root:root
+            /opt/karman/releases/r1/etc: folder 755 root:root
+            /opt/karman/releases/r1/etc/karman.yaml: file 640 root:karman
+            /opt/karman/releases/r1/manifest.json: file 644 root:root
+            /opt/karman/releases/r1/systemd: folder 755 root:root
+            /opt/karman/releases/r1/systemd/karman-agent.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman-catalog.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman-etcd.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman-gateway.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman-master.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman-net.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman-orchestrator.service: file 644 root:root
+            /opt/karman/releases/r1/systemd/karman.target: file 644 root:root
+            /var/lib: folder
+            /var/lib/karman: folder 755 root:root
+            /etc/resolv.conf: file 644 root:root
+            users karman-catalog karman-etcd karman-gateway karman-master karman-net karman-orchestrator
+            units karman-etcd.service karman-master.service karman-orchestrator.service karman-catalog.service karman-net.service karman-gateway.service karman.target
+        "#]],
     );
 }
 
@@ -168,7 +168,7 @@ fn an_agent() {
             /var/lib/karman: folder 755 root:root
             /etc/resolv.conf: file 644 root:root
             users karman-net
-            units karman-net.service karman-agent.service
+            units karman-net.service karman-agent.service karman.target
         "#]],
     );
 }

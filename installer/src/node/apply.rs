@@ -136,10 +136,15 @@ fn carry_out(
         }
     }
     let Executor { record, .. } = executor;
-    let left = plan(&observe::observe(machine, wanted, record)?, wanted);
+    let mut observed = observe::observe(machine, wanted, record)?;
+    let left = plan(&observed, wanted);
     if !left.is_empty() {
         let left: Vec<String> = left.iter().map(Step::to_string).collect();
         bail!("done, and the machine still lacks: {}; something else changes it", left.join("; "));
+    }
+    if !wanted.units.is_empty() && !observed.record.served {
+        observed.record.served = true;
+        state::save(machine, &observed.record)?;
     }
     Ok(Applied { steps: of })
 }

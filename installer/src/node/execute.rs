@@ -262,6 +262,8 @@ fn services(step: &Step) -> anyhow::Result<()> {
         Step::Start { unit, .. } => {
             // Restarting a target would stop all that it wants.
             let verb = if unit.ends_with(".target") { "start" } else { "restart" };
+            // Failures of before are no reason to give up now.
+            let _never_failed = systemctl(&["reset-failed", unit]);
             systemctl(&[verb, "--no-block", unit])?;
         }
         Step::Await { unit } => await_ready(unit)?,
@@ -284,6 +286,7 @@ fn services(step: &Step) -> anyhow::Result<()> {
 fn await_ready(unit: &str) -> anyhow::Result<()> {
     let limit = if unit.contains("etcd") { STORE_READY_LIMIT } else { UNIT_READY_LIMIT };
     let begin = Instant::now();
+    let before = restarts(unit)?;
     loop {
         match activities(&[unit])?.get(unit) {
             Some(Activity::Active) => return Ok(()),
@@ -295,8 +298,7 @@ fn await_ready(unit: &str) -> anyhow::Result<()> {
                 }
             }
         }
-        let restarts = systemctl(&["show", "--property=NRestarts", "--value", unit])?;
-        if restarts.trim().parse::<u32>().is_ok_and(|restarts| restarts > RESTARTS_MAX) {
+        if restarts(unit)?.saturating_sub(before) > RESTARTS_MAX {
             bail!("{unit} fails again and again{}", said(unit));
         }
         if begin.elapsed() > limit {
@@ -304,6 +306,12 @@ fn await_ready(unit: &str) -> anyhow::Result<()> {
         }
         std::thread::sleep(POLL);
     }
+}
+
+/// How often systemd restarted a unit by itself.
+fn restarts(unit: &str) -> anyhow::Result<u32> {
+    let text = systemctl(&["show", "--property=NRestarts", "--value", unit])?;
+    Ok(text.trim().parse().unwrap_or(0))
 }
 
 fn said(unit: &str) -> String {

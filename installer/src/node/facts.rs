@@ -51,6 +51,8 @@ pub struct Installed {
     pub address: IpAddr,
     pub release: String,
     pub started: Vec<String>,
+    /// It served with all its services once.
+    pub served: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -94,6 +96,7 @@ pub(super) fn gather(machine: &Machine, ask: &Ask) -> anyhow::Result<Facts> {
         address: identity.address,
         release: identity.release,
         started: record.started.keys().cloned().collect(),
+        served: record.served,
     });
     let in_the_way = match &installed {
         Some(_) => Vec::new(),

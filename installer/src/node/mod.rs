@@ -5,15 +5,19 @@
 //! lines on standard output. The engine knows nothing of who asks.
 
 use std::io::{Read as _, Write};
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Role;
+
 mod apply;
 mod execute;
 mod facts;
 mod health;
+mod join;
 mod keys;
 mod machine;
 mod master;
@@ -46,8 +50,21 @@ pub enum Verb {
     Drain,
     /// Takes everything back.
     Remove,
-    /// Waits for a line and ends: shows that the installer runs here.
-    Version,
+    /// Prints what this machine sends to join.
+    Ask {
+        #[arg(long, value_enum)]
+        role: Role,
+        #[arg(long)]
+        token: String,
+        /// By which the others know it.
+        #[arg(long)]
+        address: Option<IpAddr>,
+    },
+    /// Carries out the answer, if it was signed with this key.
+    Accept {
+        #[arg(long)]
+        key: String,
+    },
 }
 
 /// One line on the way to the admin's machine.
@@ -70,7 +87,24 @@ pub struct Applied {
 }
 
 /// Runs a verb; the exit code is 0 where its last line is a result.
-pub fn run(verb: &Verb, root: PathBuf, out: &mut impl Write) -> u8 {
+pub fn run(verb: &Verb, root: PathBuf, out: &mut impl Write) -> anyhow::Result<u8> {
+    let machine = Machine::new(root);
+    match verb {
+        Verb::Ask { role, token, address } => {
+            let request = join::ask(&machine, *role, token, *address)?;
+            writeln!(out, "{}", serde_json::to_string(&request)?)?;
+            return Ok(0);
+        }
+        Verb::Accept { key } => {
+            join::accept(&machine, key, out)?;
+            return Ok(0);
+        }
+        _ => {}
+    }
+    Ok(serve(verb, &machine, out))
+}
+
+fn serve(verb: &Verb, machine: &Machine, out: &mut impl Write) -> u8 {
     let mut request = String::new();
     let read = std::io::stdin().lock().take(REQUEST_BYTES_MAX).read_to_string(&mut request);
     let mut tell = |event: Event| {
@@ -78,10 +112,9 @@ pub fn run(verb: &Verb, root: PathBuf, out: &mut impl Write) -> u8 {
         // Whoever asked is gone if this fails; the work goes on all the same.
         let _nobody_listens = writeln!(out, "{line}").and_then(|()| out.flush());
     };
-    let machine = Machine::new(root);
     let done = read
         .context("cannot read the request")
-        .and_then(|_bytes| answer(verb, &machine, &request, &mut tell));
+        .and_then(|_bytes| answer(verb, machine, &request, &mut tell));
     match done {
         Ok(value) => {
             tell(Event::Result { value });
@@ -102,7 +135,6 @@ fn answer(
 ) -> anyhow::Result<serde_json::Value> {
     let parse = |what: &str| format!("the request is no {what}");
     Ok(match verb {
-        Verb::Version => serde_json::json!({ "version": env!("CARGO_PKG_VERSION") }),
         Verb::Facts => {
             let ask = serde_json::from_str(request).with_context(|| parse("question"))?;
             serde_json::to_value(facts::gather(machine, &ask)?)?
@@ -127,6 +159,7 @@ fn answer(
             serde_json::to_value(master::drain(machine, &ask, tell)?)?
         }
         Verb::Remove => serde_json::to_value(apply::remove(machine, tell)?)?,
+        Verb::Ask { .. } | Verb::Accept { .. } => anyhow::bail!("that is for joining"),
     })
 }
 

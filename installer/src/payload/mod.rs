@@ -16,6 +16,7 @@ use crate::release::{Item, PROGRAM_MODE, hex};
 mod pack;
 mod unpack;
 
+pub(crate) use pack::append;
 pub use pack::{PackError, pack};
 
 /// The programs that are packed, and which folder they come from.

@@ -173,6 +173,9 @@ pub struct Record {
     pub started: BTreeMap<String, String>,
     /// Unit files changed since systemd read them.
     pub reload: bool,
+    /// Everything served once: others may rely on this machine.
+    #[serde(default)]
+    pub served: bool,
 }
 
 /// Which machine of which cluster.

@@ -173,8 +173,10 @@ fn from_a_bare_machine_to_an_agent_and_back() {
             reload systemd
             start karman-net.service
             start karman-agent.service
+            start karman.target
             await karman-net.service
             await karman-agent.service
+            await karman.target
             put /etc/resolv.conf: file 644 root:root
         "#]],
     );
@@ -185,6 +187,7 @@ fn from_a_bare_machine_to_an_agent_and_back() {
         &Wanted::default(),
         expect![[r#"
             restore /etc/resolv.conf
+            stop karman.target
             stop karman-agent.service
             stop karman-net.service
             end tasks
