@@ -267,4 +267,4 @@ impl Judge<'_> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

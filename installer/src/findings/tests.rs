@@ -2,7 +2,7 @@ use expect_test::{Expect, expect};
 
 use super::*;
 
-fn good() -> Facts {
+pub(crate) fn good() -> Facts {
     Facts {
         root: true,
         arch: "x86_64".into(),
