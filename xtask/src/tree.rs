@@ -11,7 +11,7 @@ use crate::process;
 pub(crate) const BIN_DIR: &str = "KARMAN_BIN_DIR";
 pub(crate) const TEST_VENV: &str = "KARMAN_TEST_VENV";
 pub(crate) const TEST_MESOS_GO: &str = "KARMAN_TEST_MESOS_GO";
-pub(crate) const TEST_ETCD: &str = "KARMAN_TEST_ETCD";
+pub(crate) const TEST_ETCD: &str = "KARMAN_ETCD_DIR";
 pub(crate) const TEST_XTASK: &str = "KARMAN_TEST_XTASK";
 pub(crate) const TEST_INSTALLER: &str = "KARMAN_TEST_INSTALLER";
 /// In place of a folder, where its source could not be downloaded.

@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 use tracing::{debug, info, warn};
 
 use super::failure::Failure;
-use super::machines::call::{Call, Lease, Outcome};
+use super::machines::call::{Answer, Call, Found, Lease, Outcome};
 use super::machines::endpoints::{Chosen, Endpoints};
 use super::machines::follow::Checked;
 use super::machines::timeline::{Observed, Sent, Timeline};
@@ -113,9 +113,7 @@ impl Client {
                 let revoke = |channel| async move {
                     LeaseClient::new(channel).lease_revoke(wire::revoke(lease)).await
                 };
-                self.ask(PROBE_TIMEOUT, revoke)
-                    .await
-                    .map(|_revoked| super::machines::call::Answer::Revoked)
+                self.ask(PROBE_TIMEOUT, revoke).await.map(|_revoked| Answer::Revoked)
             }
         };
         answer.map_or_else(Outcome::from, Outcome::Answered)
@@ -164,16 +162,13 @@ impl Client {
 
     /// Whether a revision still means what it did.
     pub(super) async fn check(&self, key: String, revision: i64) -> Checked {
-        let request = RangeRequest {
-            key: key.into(),
-            revision,
-            keys_only: true,
-            limit: 1,
-            ..RangeRequest::default()
-        };
+        let request =
+            RangeRequest { key: key.into(), revision, limit: 1, ..RangeRequest::default() };
         match self.range(request).await {
             Ok(response) => {
-                Checked::Known { written: response.kvs.first().map(|kv| kv.mod_revision) }
+                let found =
+                    |kv: proto::KeyValue| Found { value: kv.value, revision: kv.mod_revision };
+                Checked::Known { found: response.kvs.into_iter().next().map(found) }
             }
             Err(Failure::Compacted) => Checked::Compacted,
             Err(Failure::Future) => Checked::Future,

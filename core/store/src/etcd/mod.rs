@@ -189,4 +189,6 @@ impl Writers {
 }
 
 #[cfg(test)]
+mod simulation;
+#[cfg(test)]
 mod tests;

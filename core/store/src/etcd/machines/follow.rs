@@ -7,6 +7,7 @@
 
 use bytes::Bytes;
 
+use super::call::Found;
 use crate::Change;
 
 /// Bytes of one answer in several pieces; more is a reader that fell behind.
@@ -33,9 +34,9 @@ pub(crate) enum Event {
 /// What became of the revision that was asked about.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Checked {
-    /// It is there; the key was last written then at this revision.
+    /// It is there, and this is what the key held then.
     Known {
-        written: Option<i64>,
+        found: Option<Found>,
     },
     Compacted,
     /// The cluster has not come that far: it was set back.
@@ -53,7 +54,7 @@ pub(crate) struct Answer {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Ask for `key` as of `revision`, without its value.
+    /// Ask for `key` as of `revision`.
     Check {
         key: String,
         revision: i64,
@@ -76,8 +77,8 @@ pub(crate) struct Follow {
     prefix: String,
     /// Delivered up to this revision.
     after: i64,
-    /// The last key that was delivered, and whether it is still there.
-    last: Option<(String, bool)>,
+    /// The last key that was delivered, and what it held.
+    last: Option<(String, Option<Bytes>)>,
     pieces: Vec<Changed>,
     pieces_bytes: usize,
 }
@@ -96,7 +97,7 @@ impl Follow {
             }
             Event::Checked(Checked::Unreachable) => vec![self.check()],
             Event::Checked(Checked::Compacted | Checked::Future) => vec![Effect::Relist],
-            Event::Checked(Checked::Known { written }) if self.is_same(written) => {
+            Event::Checked(Checked::Known { found }) if self.is_same(found.as_ref()) => {
                 vec![Effect::Open { from: self.after + 1 }]
             }
             Event::Checked(Checked::Known { .. }) => vec![Effect::Relist],
@@ -109,12 +110,14 @@ impl Follow {
         Effect::Check { key, revision: self.after }
     }
 
-    /// Whether the key of the last delivery looks as it was delivered.
-    fn is_same(&self, written: Option<i64>) -> bool {
+    /// Whether the key of the last delivery is as it was delivered.
+    fn is_same(&self, found: Option<&Found>) -> bool {
         match &self.last {
             None => true,
-            Some((_, true)) => written == Some(self.after),
-            Some((_, false)) => written.is_none(),
+            Some((_, value)) => {
+                let there = found.map(|found| (&found.value, found.revision));
+                there == value.as_ref().map(|value| (value, self.after))
+            }
         }
     }
 
@@ -143,7 +146,7 @@ impl Follow {
                 continue;
             }
             self.after = revision;
-            self.last = Some((key.clone(), value.is_some()));
+            self.last = Some((key.clone(), value.clone()));
             let change = match value {
                 Some(value) => Change::Put { key, value },
                 None => Change::Delete { key },

@@ -33,11 +33,11 @@ pub(super) struct Cluster {
 /// Where there is none it says so loudly; in CI it fails.
 fn installed() -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let given = std::env::var_os("KARMAN_TEST_ETCD").map(PathBuf::from);
+    let given = std::env::var_os("KARMAN_ETCD_DIR").map(PathBuf::from);
     let mut folders = given.into_iter().chain(std::env::split_paths(&path));
     let found = folders.find(|at| at.join("etcd").is_file() && at.join("etcdctl").is_file());
     let ci = std::env::var_os("CI").is_some_and(|ci| ci == "true");
-    assert!(found.is_some() || !ci, "CI lacks etcd and etcdctl (KARMAN_TEST_ETCD)");
+    assert!(found.is_some() || !ci, "CI lacks etcd and etcdctl (KARMAN_ETCD_DIR)");
     if found.is_none() {
         eprintln!(
             "\n*** THIS TEST DID NOT RUN: this machine lacks etcd and etcdctl; `cargo xtask test` brings them ***\n"

@@ -217,6 +217,25 @@ fn another_fence_ends_the_leadership() {
     }
 }
 
+/// It may have applied before the other took over, so nobody may say that it
+/// did not.
+#[test]
+fn what_is_unknown_stays_so_when_another_leads() {
+    let mut leader = leading();
+    let (id, _) = txn(&commit(&mut leader, 0, 1));
+    commit(&mut leader, 0, 2);
+    let (id, _) = txn(&leader.apply(at(1), unknown(id)));
+    let other = Record { token: TOKEN + 1, sequence: 0, nonce: 0xb };
+    let effects = leader.apply(at(2), differs(id, found(other.encode(), 9)));
+    assert!(matches!(
+        &effects[..2],
+        [
+            Effect::Done { id: 1, result: Err(Failure::Unavailable(_)) },
+            Effect::Done { id: 2, result: Err(Failure::Fenced) },
+        ]
+    ));
+}
+
 #[test]
 fn a_claim_that_went_away_is_written_again() {
     let mut leader = leading();

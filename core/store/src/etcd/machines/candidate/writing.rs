@@ -256,16 +256,20 @@ impl Writing {
         }
     }
 
-    /// Somebody else leads, or the store was set back behind what we wrote.
+    /// Somebody else leads, or the store was set back behind what we wrote. An
+    /// earlier request of what is under way may have applied before that.
     fn lost(&mut self) -> Verdict {
-        let flying = match self.flight.take().map(|flight| flight.kind) {
-            Some(Kind::Commits { ids, .. }) => ids,
-            Some(Kind::Claim | Kind::Settle) | None => vec![],
+        let (flying, unknown) = match self.flight.take() {
+            Some(Flight { kind: Kind::Commits { ids, .. }, unknown, .. }) => (ids, unknown),
+            _ => (vec![], false),
         };
-        let waiting = self.queue.drain(..).map(|waiting| waiting.id);
-        let ids: Vec<CommitId> = flying.into_iter().chain(waiting).collect();
-        let done = ids.into_iter().map(|id| (id, Err(Failure::Fenced))).collect();
-        Verdict { done, lost: true, lease_gone: false }
+        let reason = "another leader took over before an answer came";
+        let flying = flying.into_iter().map(|id| {
+            let unknown = unknown.then(|| Failure::Unavailable(reason.into()));
+            (id, Err(unknown.unwrap_or(Failure::Fenced)))
+        });
+        let waiting = self.queue.drain(..).map(|waiting| (waiting.id, Err(Failure::Fenced)));
+        Verdict { done: flying.chain(waiting).collect(), lost: true, lease_gone: false }
     }
 
     /// This request never happens; an earlier one of the same transaction may.

@@ -12,11 +12,15 @@ fn answer(changed: Vec<Changed>) -> Event {
     Event::Answer(Answer { changed, ..Answer::default() })
 }
 
+fn found(revision: i64, value: &'static str) -> Option<Found> {
+    Some(Found { value: Bytes::from_static(value.as_bytes()), revision })
+}
+
 /// A watch that streams from revision 11.
 fn streaming() -> Follow {
     let mut follow = Follow::new("/p/".to_owned(), 10);
     assert_eq!(follow.apply(Event::Start), [Effect::Check { key: "/p/".to_owned(), revision: 10 }]);
-    let known = Event::Checked(Checked::Known { written: None });
+    let known = Event::Checked(Checked::Known { found: None });
     assert_eq!(follow.apply(known), [Effect::Open { from: 11 }]);
     follow
 }
@@ -53,7 +57,7 @@ fn pieces_are_put_together() {
         follow.apply(Event::Broken),
         [Effect::Check { key: "/p/b".to_owned(), revision: 11 }]
     );
-    follow.apply(Event::Checked(Checked::Known { written: Some(11) }));
+    follow.apply(Event::Checked(Checked::Known { found: found(11, "v") }));
     let effects = follow.apply(answer(vec![put("/p/a", 12), put("/p/b", 12)]));
     assert!(
         matches!(&effects[..], [Effect::Deliver { revision: 12, changes }] if changes.len() == 2)
@@ -62,19 +66,20 @@ fn pieces_are_put_together() {
 
 #[test]
 fn a_broken_stream_goes_on_where_history_is_the_same() {
-    for (last, written, goes_on) in [
-        (put("/p/a", 11), Some(11), true),
-        (put("/p/a", 11), Some(9), false),
+    for (last, found, goes_on) in [
+        (put("/p/a", 11), found(11, "v"), true),
+        (put("/p/a", 11), found(11, "w"), false),
+        (put("/p/a", 11), found(9, "v"), false),
         (put("/p/a", 11), None, false),
         (gone("/p/a", 11), None, true),
-        (gone("/p/a", 11), Some(9), false),
+        (gone("/p/a", 11), found(9, "v"), false),
     ] {
         let mut follow = streaming();
         follow.apply(answer(vec![last]));
         assert!(matches!(&follow.apply(Event::Broken)[..], [Effect::Check { revision: 11, .. }]));
         let unreachable = follow.apply(Event::Checked(Checked::Unreachable));
         assert!(matches!(&unreachable[..], [Effect::Check { .. }]));
-        let next = follow.apply(Event::Checked(Checked::Known { written }));
+        let next = follow.apply(Event::Checked(Checked::Known { found }));
         let expected = if goes_on { Effect::Open { from: 12 } } else { Effect::Relist };
         assert_eq!(next, [expected]);
     }
