@@ -10,7 +10,7 @@ use std::time::Duration;
 use karman_api::session::master_message::Body;
 use karman_api::session::session_client::SessionClient;
 use karman_api::session::{
-    AgentMessage, LEADER, MasterMessage, Register, Registered, Rejected, agent_message,
+    AgentMessage, LEADER, LOST, MasterMessage, Register, Registered, Rejected, agent_message,
 };
 use karman_rt::time::now_ms;
 use karman_rt::tls::Files;
@@ -83,16 +83,42 @@ enum Ended {
     Stopping,
 }
 
-/// Whom to ask, the next first.
+/// Whom to ask next.
 struct Masters {
-    configured: std::iter::Cycle<std::vec::IntoIter<String>>,
+    configured: Vec<String>,
+    next: usize,
     /// Named by another master; asked once.
     leader: Option<String>,
+    /// Led when the session broke, or did not answer as the leader: the others
+    /// know first who is next.
+    lost: Option<String>,
 }
 
 impl Masters {
+    fn new(configured: Vec<String>) -> Self {
+        Self { configured, next: 0, leader: None, lost: None }
+    }
+
     fn next(&mut self) -> Option<String> {
-        self.leader.take().or_else(|| self.configured.next())
+        if let Some(leader) = self.leader.take() {
+            return Some(leader);
+        }
+        let mut turn = || {
+            let turn = self.configured.get(self.next % self.configured.len().max(1));
+            self.next += 1;
+            turn.cloned()
+        };
+        let master = turn();
+        if master.is_some() && master == self.lost { turn() } else { master }
+    }
+
+    /// What is learned from a session that ended with `master`.
+    fn learn(&mut self, master: String, registered: bool, was_named: bool, ended: &Ended) {
+        if let Ended::Elsewhere { leader } = ended {
+            self.leader = Some(leader.clone()).filter(|leader| *leader != master);
+        } else if registered || was_named {
+            self.lost = Some(master);
+        }
     }
 }
 
@@ -100,10 +126,13 @@ impl Masters {
 pub(crate) async fn run(masters: Vec<String>, tls: Option<Files>, events: mpsc::Sender<Event>) {
     let mut backoff = BACKOFF_MIN;
     let mut refused = String::new();
-    let mut masters = Masters { configured: masters.into_iter().cycle(), leader: None };
-    while let Some(master) = masters.next() {
+    let mut masters = Masters::new(masters);
+    loop {
+        let was_named = masters.leader.is_some();
+        let Some(master) = masters.next() else { return };
         let mut registered = false;
-        let ended = session(&master, tls.as_ref(), &events, &mut registered).await;
+        let to = To { master: &master, lost: masters.lost.as_deref(), tls: tls.as_ref() };
+        let ended = session(to, &events, &mut registered).await;
         if registered {
             backoff = BACKOFF_MIN;
             warn!(master, error = karman_rt::chain(&ended), "session lost");
@@ -127,9 +156,7 @@ pub(crate) async fn run(masters: Vec<String>, tls: Option<Files>, events: mpsc::
         }
         let pause = jittered(backoff);
         backoff = (backoff * 2).min(BACKOFF_MAX);
-        if let Ended::Elsewhere { leader } = ended {
-            masters.leader = Some(leader).filter(|leader| *leader != master);
-        }
+        masters.learn(master, registered, was_named, &ended);
         tokio::time::sleep(pause).await;
     }
 }
@@ -142,13 +169,16 @@ fn jittered(backoff: Duration) -> Duration {
     backoff / 2 + backoff * permille / 1000
 }
 
-async fn session(
-    master: &str,
-    tls: Option<&Files>,
-    events: &mpsc::Sender<Event>,
-    registered: &mut bool,
-) -> Ended {
-    match try_session(master, tls, events, registered).await {
+/// Where a session is opened, and how.
+#[derive(Clone, Copy)]
+struct To<'a> {
+    master: &'a str,
+    lost: Option<&'a str>,
+    tls: Option<&'a Files>,
+}
+
+async fn session(to: To<'_>, events: &mpsc::Sender<Event>, registered: &mut bool) -> Ended {
+    match try_session(to, events, registered).await {
         Ok(never) => match never {},
         Err(ended) => ended,
     }
@@ -174,8 +204,7 @@ fn refused(status: tonic::Status) -> Ended {
 }
 
 async fn try_session(
-    master: &str,
-    tls: Option<&Files>,
+    To { master, lost, tls }: To<'_>,
     events: &mpsc::Sender<Event>,
     registered: &mut bool,
 ) -> Result<std::convert::Infallible, Ended> {
@@ -193,7 +222,11 @@ async fn try_session(
     let (outgoing, messages) = mpsc::channel(OUTGOING_MAX);
     let first = AgentMessage { body: Some(agent_message::Body::Register(register)) };
     outgoing.send(first).await.map_err(|_| Ended::Stopping)?;
-    let open = client.open(ReceiverStream::new(messages));
+    let mut request = tonic::Request::new(ReceiverStream::new(messages));
+    if let Some(lost) = lost.and_then(|lost| lost.parse().ok()) {
+        request.metadata_mut().insert(LOST, lost);
+    }
+    let open = client.open(request);
     let opened = timeout(ANSWER_MAX, open).await.map_err(|_| Ended::Silent)?;
     let mut incoming = opened.map_err(refused)?.into_inner();
 
@@ -270,3 +303,6 @@ struct RegisteredParts {
     agent_id: karman_api::mesos::v1::AgentId,
     ping_timeout_ms: u64,
 }
+
+#[cfg(test)]
+mod tests;

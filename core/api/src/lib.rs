@@ -38,6 +38,10 @@ pub mod session {
     /// Where the leader's sessions are; in the metadata of the status with which
     /// another master refuses one.
     pub const LEADER: &str = "karman-leader";
+
+    /// The leader that an agent has just lost; in the metadata with which it opens
+    /// a session. A master that knows of no later leader lets it wait for one.
+    pub const LOST: &str = "karman-lost";
 }
 
 #[cfg(feature = "client")]

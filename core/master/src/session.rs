@@ -14,7 +14,7 @@ use futures::{Stream, StreamExt as _};
 use karman_api::session::agent_message::Body;
 use karman_api::session::master_message::Body as MessageBody;
 use karman_api::session::session_server::{Session, SessionServer};
-use karman_api::session::{AgentMessage, LEADER, MasterMessage};
+use karman_api::session::{AgentMessage, LEADER, LOST, MasterMessage};
 use karman_rt::Tasks;
 use karman_rt::tls::Files;
 use tokio::net::TcpListener;
@@ -96,14 +96,14 @@ impl Server {
 
     /// Waits until this master leads, or says who does: whoever comes between two
     /// leaders is sent to the next one as soon as there is one.
-    async fn leads(&self) -> Result<(), Status> {
+    async fn leads(&self, lost: Option<&str>) -> Result<(), Status> {
         let (mut leading, mut elsewhere) = (self.leading.clone(), self.elsewhere.clone());
         tokio::select! {
             biased;
             leads = leading.wait_for(|leads| *leads) => {
                 leads.map(drop).map_err(|_closed| Status::unavailable("the master is stopping"))
             }
-            urls = elsewhere.known() => {
+            urls = elsewhere.known_after(lost) => {
                 let mut status = Status::unavailable("another master leads");
                 let leader = urls.and_then(|urls| urls.session.parse().ok());
                 if let Some(leader) = leader {
@@ -123,7 +123,8 @@ impl Session for Server {
         &self,
         request: Request<Streaming<AgentMessage>>,
     ) -> Result<Response<Self::OpenStream>, Status> {
-        self.leads().await?;
+        let lost = request.metadata().get(LOST).and_then(|lost| lost.to_str().ok());
+        self.leads(lost).await?;
         let ip =
             request.remote_addr().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |address| address.ip());
         let session = SessionId(self.made.fetch_add(1, Ordering::Relaxed));

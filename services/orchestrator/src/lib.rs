@@ -28,7 +28,7 @@ use karman_api::client::scheduler::Client;
 use karman_api::credentials::Credentials;
 use karman_model::time::Timestamp;
 use karman_rt::Tasks;
-use karman_rt::http::{Doors, Reach};
+use karman_rt::http::{Doors, Leader, Reach};
 use karman_store::{Replica, Store};
 use tokio::sync::{mpsc, watch};
 
@@ -37,7 +37,7 @@ pub use error::StartError;
 use board::Board;
 
 use hub::Hub;
-use link::Identity;
+use link::{Identity, Masters};
 use machine::Core;
 use run::{COMMANDS_MAX, Loop};
 use standby::Routers;
@@ -55,9 +55,13 @@ pub struct Config {
     /// Base URLs of masters, such as `http://127.0.0.1:5050`, at least one; any
     /// knows the leader.
     pub masters: Vec<String>,
+    /// The leading master, where it is known without asking.
+    pub leader: Option<Leader>,
     pub reach: Reach,
     pub store: Arc<dyn Store>,
     pub hostname: String,
+    /// Whom tasks run as that name nobody.
+    pub user: String,
     /// Also the principal of the framework.
     pub framework_name: String,
     /// For a master that asks; the principal must be the framework's.
@@ -102,9 +106,11 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
         metronome,
         urls,
         masters,
+        leader: leading_master,
         reach,
         store,
         hostname,
+        user,
         framework_name,
         credentials,
         version,
@@ -125,12 +131,13 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
 
     let identity = Identity {
         name: framework_name.clone(),
-        user: std::env::var("USER").unwrap_or_else(|_| "root".into()),
+        user,
         hostname: hostname.clone(),
         webui_url: urls.marathon.clone(),
     };
     let framework_id = core.framework_id().map(str::to_owned);
-    let link = link::spawn(client, masters, identity, framework_id, tasks);
+    let link =
+        link::spawn(client, Masters::new(masters, leading_master), identity, framework_id, tasks);
 
     let (commands, requests) = mpsc::channel(COMMANDS_MAX);
     let (ready, mut is_ready) = watch::channel(false);

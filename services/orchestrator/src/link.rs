@@ -15,6 +15,7 @@ use karman_api::mesos::v1::scheduler::call::{Subscribe, Type};
 use karman_api::mesos::v1::scheduler::{Call, Event, event};
 use karman_api::mesos::v1::{FrameworkId, FrameworkInfo};
 use karman_rt::Tasks;
+use karman_rt::http::Leader;
 use tokio::sync::{Notify, mpsc, watch};
 use tokio_stream::wrappers::ReceiverStream;
 use tracing::{debug, info, warn};
@@ -29,6 +30,48 @@ const RETRY_MIN: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(1);
 /// Tasks outlive an orchestrator that is away for less than a week.
 const FAILOVER_TIMEOUT_SECONDS: f64 = 604_800.0;
+
+/// Whom to subscribe with.
+#[derive(Clone, Debug)]
+pub(crate) struct Masters {
+    /// Base URLs, at least one; any knows the leader.
+    all: Vec<String>,
+    next: usize,
+    /// Where somebody knows without asking.
+    leader: Option<Leader>,
+    /// The leader that was tried last.
+    tried: Option<String>,
+}
+
+impl Masters {
+    pub(crate) fn new(all: Vec<String>, leader: Option<Leader>) -> Self {
+        Self { all, next: 0, leader, tried: None }
+    }
+
+    /// A leader that has just become known, else one after the other.
+    fn next(&mut self) -> String {
+        let leader = self.leader.as_ref().and_then(|leader| leader.borrow().clone());
+        if leader.is_some() && leader != self.tried {
+            self.tried.clone_from(&leader);
+            return leader.unwrap_or_default();
+        }
+        let turn = self.all.get(self.next % self.all.len().max(1));
+        self.next += 1;
+        turn.cloned().unwrap_or_default()
+    }
+
+    /// Waits for so long, or until another master is known to lead; true then.
+    async fn changed_within(&mut self, limit: Duration) -> bool {
+        let tried = &self.tried;
+        let changed = async {
+            let Some(leader) = &mut self.leader else { return std::future::pending().await };
+            if leader.wait_for(|now| now.is_some() && now != tried).await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        };
+        tokio::time::timeout(limit, changed).await.is_ok()
+    }
+}
 
 /// What the link reports.
 #[derive(Debug)]
@@ -92,7 +135,7 @@ type Current = watch::Receiver<Option<(u64, Caller)>>;
 /// Starts the link.
 pub(crate) fn spawn(
     client: Client,
-    masters: Vec<String>,
+    masters: Masters,
     identity: Identity,
     framework_id: Option<String>,
     tasks: &Tasks,
@@ -141,8 +184,7 @@ async fn send(subscription: u64, call: Call, current: &Current, broken: &Notify)
 
 struct Subscriber {
     client: Client,
-    /// At least one; any knows the leader.
-    masters: Vec<String>,
+    masters: Masters,
     identity: Identity,
     id: watch::Receiver<Option<String>>,
     report: mpsc::Sender<Report>,
@@ -151,12 +193,13 @@ struct Subscriber {
 }
 
 impl Subscriber {
-    async fn run(self) {
+    async fn run(mut self) {
         let mut retry = RETRY_MIN;
         let mut warned = false;
-        for (subscription, master) in (1u64..).zip(self.masters.iter().cycle()) {
+        for subscription in 1u64.. {
             let call = self.subscribe_call();
-            match self.client.subscribe(master, &call).await {
+            let master = self.masters.next();
+            match self.client.subscribe(&master, &call).await {
                 Ok((caller, events)) => {
                     warned = false;
                     if self.follow(subscription, caller, events).await {
@@ -174,8 +217,11 @@ impl Subscriber {
                 }
                 Err(error) => debug!(error = karman_rt::chain(&error), "cannot subscribe"),
             }
-            tokio::time::sleep(retry).await;
-            retry = (retry * 2).min(RETRY_MAX);
+            if self.masters.changed_within(retry).await {
+                retry = RETRY_MIN;
+            } else {
+                retry = (retry * 2).min(RETRY_MAX);
+            }
         }
     }
 

@@ -77,7 +77,7 @@ fn masters(file: &mut Reader<'_>) -> Option<Vec<IpAddr>> {
             Ok(address) if !masters.contains(&address) => masters.push(address),
             Ok(_) => file.mistake(key, format!("'{text}' is named twice")),
             Err(_) => {
-                file.mistake(key, format!("'{text}' is no IP address; write it as 192.0.2.1"))
+                file.mistake(key, format!("'{text}' is no IP address; write it as 192.0.2.1"));
             }
         }
     }

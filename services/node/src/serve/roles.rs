@@ -144,6 +144,7 @@ impl Site {
     async fn orchestrator(&self) -> Result<Starting, Error> {
         let address = self.machine.address;
         let door = |port, purpose| sockets::role(address, port, &self.identity, purpose);
+        let store = stores::open(&self.cluster, &self.machine, Role::Orchestrator)?;
         let config = karman_orchestrator::Config {
             marathon: door(sockets::MARATHON, "the Marathon API").await?,
             metronome: door(sockets::METRONOME, "the Metronome API").await?,
@@ -152,9 +153,11 @@ impl Site {
                 metronome: self.url(sockets::METRONOME),
             },
             masters: self.cluster.masters_at(sockets::MASTER),
+            leader: self.leaders(&store).remove(MASTER_LEADER),
             reach: self.reach(),
-            store: stores::open(&self.cluster, &self.machine, Role::Orchestrator)?,
+            store,
             hostname: address.to_string(),
+            user: TASKS_USER.to_owned(),
             framework_name: ORCHESTRATOR.to_owned(),
             credentials: None,
             version: VERSION,
@@ -275,6 +278,8 @@ impl Site {
     }
 }
 
+/// As in DC/OS: apps that name nobody run as root, in their own namespaces.
+const TASKS_USER: &str = "root";
 /// The role that owns the resources of public agents, as in DC/OS.
 const PUBLIC: &str = "slave_public";
 /// What DC/OS says of public agents.

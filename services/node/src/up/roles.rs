@@ -126,9 +126,12 @@ pub(super) async fn start(
             metronome: urls.metronome.clone(),
         },
         masters: vec![urls.master.clone()],
+        leader: None,
         reach: Reach::default(),
         store: Arc::clone(&store),
         hostname: HOST.to_owned(),
+        // Whoever runs the datacenter runs its tasks.
+        user: std::env::var("USER").unwrap_or_else(|_| "root".into()),
         framework_name: ORCHESTRATOR.to_owned(),
         credentials: own.orchestrator.clone(),
         version: VERSION,
