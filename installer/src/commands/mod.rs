@@ -173,7 +173,8 @@ enum Output {
 
 /// Runs the program.
 pub fn main() -> ExitCode {
-    let code = run(std::env::args_os(), &mut io::stdout().lock(), &mut io::stderr().lock());
+    // Unlocked: progress and what the server notes come from other threads.
+    let code = run(std::env::args_os(), &mut io::stdout(), &mut io::stderr());
     ExitCode::from(code)
 }
 

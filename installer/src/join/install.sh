@@ -28,14 +28,15 @@ main() {
   mkdir -p "$folder"
   if ! echo "@SHA256@  $installer" | sha256sum --check --status 2>/dev/null; then
     echo "karman: fetching the installer"
-    curl -fsSk --pinnedpubkey '@PIN@' -o "$installer.new" @URL@/karman-installer ||
+    new=$installer.$$
+    curl -fsSk --pinnedpubkey '@PIN@' -o "$new" @URL@/karman-installer ||
       fail "the installer cannot be fetched from @URL@"
-    if ! echo "@SHA256@  $installer.new" | sha256sum --check --status; then
-      rm -f "$installer.new"
+    if ! echo "@SHA256@  $new" | sha256sum --check --status; then
+      rm -f "$new"
       fail "what was fetched is not the installer that was promised; nothing was run"
     fi
-    chmod 755 "$installer.new"
-    mv "$installer.new" "$installer"
+    chmod 755 "$new"
+    mv "$new" "$installer"
   fi
   work=$(mktemp -d)
   trap 'rm -rf "$work"' EXIT

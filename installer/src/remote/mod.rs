@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::layout::INSTALLER;
 use crate::node::Event;
 
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 /// So often ssh looks whether the other side is there; it gives up after three.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(5);
 const SHELL_LIMIT: Duration = Duration::from_secs(30);
@@ -25,6 +25,8 @@ const SHELL_LIMIT: Duration = Duration::from_secs(30);
 const UPLOAD_LIMIT: Duration = Duration::from_secs(600);
 /// The longest that a machine works on one step without a word.
 const SILENCE_LIMIT: Duration = Duration::from_secs(400);
+/// Other installers there that nobody uses any more.
+const STALE_MINUTES: u32 = 60;
 const CHUNK: usize = 1 << 18;
 /// What is kept of the errors of a program.
 const STDERR_BYTES_MAX: u64 = 1 << 14;
@@ -149,11 +151,12 @@ impl Remote {
         if self.shell(&check, None).await?.trim() == "same" {
             return Ok(false);
         }
+        // Under a name of its own: another copy may still be on its way.
         let script = format!(
-            "set -e; umask 022; mkdir -p {INSTALLER}/bin; cat > {program}.new; \
-             echo '{sha256}  {program}.new' | sha256sum --check --status || {{ rm -f {program}.new; echo 'the copy is damaged' >&2; exit 9; }}; \
-             chmod 755 {program}.new; mv {program}.new {program}; \
-             find {INSTALLER}/bin -type f ! -name {sha256} -delete"
+            "set -e; umask 022; mkdir -p {INSTALLER}/bin; new={program}.$$; trap 'rm -f $new' EXIT; cat > $new; \
+             echo \"{sha256}  $new\" | sha256sum --check --status || {{ echo 'the copy is damaged or the disk is full' >&2; exit 9; }}; \
+             chmod 755 $new; mv $new {program}; \
+             find {INSTALLER}/bin -type f ! -name '{sha256}*' -mmin +{STALE_MINUTES} -delete"
         );
         self.log(&format!("$ {script}"));
         let send = async {
@@ -182,8 +185,6 @@ impl Remote {
         if !output.status.success() {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             self.log(&said);
-            // Half a copy would fill the disk for good.
-            let _best = self.shell(&format!("rm -f {program}.new"), None).await;
             bail!("cannot copy the installer there: {said}");
         }
         Ok(true)
