@@ -162,6 +162,12 @@ impl Room {
         command
     }
 
+    /// Where such programs keep what is theirs.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.home.path()
+    }
+
     #[track_caller]
     pub fn run(&self, program: &Path, arguments: &[&str]) -> Said {
         run(&mut self.program(program, arguments))

@@ -1,6 +1,9 @@
 //! Whole machines: nodes that are installed, lose their power, are added and
 //! removed. `cargo xtask test --datacenter` provides what they need.
 
+mod cluster;
+mod faults;
+mod life;
 mod machines;
 
 use crate::room::Shape;

@@ -16,9 +16,10 @@ use crate::process::{say, succeeds};
 
 const RELEASE: &str = "bookworm";
 const MIRROR: &str = "http://deb.debian.org/debian";
-/// What a server has before anything of ours comes to it, and no more.
+/// What a server has before anything of ours comes to it, and Python, in which
+/// the sample apps are written.
 const PACKAGES: &str = "ca-certificates,curl,dbus,iproute2,iputils-ping,kmod,less,nftables,\
-openssh-server,procps,sudo,systemd,systemd-sysv,tar,xz-utils";
+openssh-server,procps,python3,sudo,systemd,systemd-sysv,tar,xz-utils";
 
 /// An account that is not root and may use sudo without a password.
 pub(crate) const ACCOUNT: &str = "admin";

@@ -120,6 +120,11 @@ pub(crate) fn run(args: Args) -> Result<()> {
     }
 }
 
+/// The configuration for the installer; it exists while the datacenter is up.
+pub(crate) fn config_of(name: &str) -> std::path::PathBuf {
+    crate::tree::target().join("datacenters").join(name).join(room::CONFIG)
+}
+
 fn find<'a>(nodes: &'a [Node], name: &str) -> Result<&'a Node> {
     nodes.iter().find(|node| node.name == name).with_context(|| {
         let names: Vec<&str> = nodes.iter().map(|node| node.name.as_str()).collect();

@@ -19,7 +19,7 @@ use crate::process::succeeds;
 
 const SCRIPT: &str = include_str!("node.sh");
 const BOOT_LIMIT: Duration = Duration::from_secs(60);
-const KILL_LIMIT: Duration = Duration::from_secs(10);
+const KILL_LIMIT: Duration = Duration::from_secs(30);
 const ANSWER_LIMIT: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 /// How much of its console is shown of a node that does not come up.
