@@ -82,14 +82,14 @@ async fn measure(registers: &[Bytes]) -> Result<(Duration, Duration)> {
     Ok((restored, returned))
 }
 
-fn ledger(id: &str, now: u64) -> Ledger {
+pub(crate) fn ledger(id: &str, now: u64) -> Ledger {
     let info = karman_api::mesos::v1::MasterInfo { id: id.to_owned(), ..Default::default() };
     Ledger::new(Identity { id: id.into(), info, started: Timestamp(now) })
 }
 
 /// As the master does it: whoever reads a session decodes, and one writer takes
 /// what is there, up to a batch of it.
-async fn register_all(
+pub(crate) async fn register_all(
     ledger: &mut Ledger,
     registers: &[Bytes],
     store: &dyn Store,

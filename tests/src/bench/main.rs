@@ -4,6 +4,8 @@
 
 mod agents;
 mod allocation;
+mod election;
+mod etcd;
 mod failover;
 mod launches;
 mod master;
@@ -30,6 +32,7 @@ const PARTS: &[(&str, Part)] = &[
     ("launches", launches::run),
     ("state", state::run),
     ("memory", memory::run),
+    ("election", election::run),
 ];
 
 fn main() -> ExitCode {

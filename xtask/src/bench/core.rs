@@ -2,6 +2,7 @@
 //! with emulated agents and frameworks.
 
 use std::io::{BufRead as _, BufReader};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
@@ -13,6 +14,9 @@ use crate::tree;
 const PACKAGE: &str = "karman-tests";
 const PROGRAM: &str = "core-bench";
 
+/// Those that are about one master alone.
+const PARTS: [&str; 5] = ["allocation", "failover", "launches", "state", "memory"];
+
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub(crate) struct Options {
@@ -23,9 +27,20 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let rows = if options.parts.is_empty() {
+        measure(&PARTS.map(str::to_owned), &[])?
+    } else {
+        measure(&options.parts, &[])?
+    };
+    report::publish("core", &rows, options.report)
+}
+
+/// Runs parts of the program; the rows it prints.
+pub(super) fn measure(parts: &[String], environment: &[(&str, PathBuf)]) -> Result<Vec<Row>> {
     let program = tree::program(PACKAGE, PROGRAM)?;
     let mut running = Command::new(program)
-        .args(&options.parts)
+        .args(parts)
+        .envs(environment.iter().map(|(name, value)| (name, value)))
         .stdout(Stdio::piped())
         .spawn()
         .with_context(|| format!("cannot start {PROGRAM}"))?;
@@ -35,7 +50,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .map(|line| row(&serde_json::from_str(&line?)?).context("a line of the program is no row"))
         .collect::<Result<_>>()?;
     ensure!(running.wait()?.success(), "{PROGRAM} failed");
-    report::publish("core", &rows, options.report)
+    Ok(rows)
 }
 
 /// From a line of the program's output.

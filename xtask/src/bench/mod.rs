@@ -3,6 +3,7 @@
 mod core;
 mod first_run;
 mod floor;
+mod ha;
 mod launches;
 mod report;
 mod submit;
@@ -15,11 +16,14 @@ pub(crate) enum Command {
     FirstRun(report::Options),
     /// The resource core: allocation, failover, launches, reads, memory; agents are emulated
     Core(core::Options),
+    /// Three masters: failover, etcd, kills under load, installation; needs root
+    Ha(ha::Options),
 }
 
 pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::FirstRun(options) => first_run::run(options),
         Command::Core(options) => core::run(&options),
+        Command::Ha(options) => ha::run(&options),
     }
 }
