@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
-use super::{Cluster, DONE, INCOMPLETE, INVALID, Output, valid};
+use super::{Cluster, DONE, INCOMPLETE, INVALID, Output, folder_of, valid};
 use crate::bundle::{SigningKey, Source};
 use crate::config::{Config, Script};
 use crate::crew::{self, Crew, Report};
@@ -29,7 +29,10 @@ struct Work {
 
 /// Opens the cluster of a configuration; none after its mistakes were printed.
 fn open(cluster: &Cluster, out: &mut impl Write) -> anyhow::Result<Option<Work>> {
-    let Some(config) = valid(&cluster.config, cluster.output, out)? else { return Ok(None) };
+    let Some(config) = valid(&cluster.config, folder_of(&cluster.config), cluster.output, out)?
+    else {
+        return Ok(None);
+    };
     open_with(config, &cluster.config, &payload::own_file()?).map(Some)
 }
 
@@ -95,7 +98,9 @@ pub(super) fn deploy(
         writeln!(out, "Bundle {} is whole and the cluster's own.\n", manifest.id())?;
     }
     let described = place.join(crate::bundle::CONFIG);
-    let Some(config) = valid(&described, cluster.output, out)? else { return Ok(INVALID) };
+    let Some(config) = valid(&described, folder_of(&cluster.config), cluster.output, out)? else {
+        return Ok(INVALID);
+    };
     let installer = place.join(crate::bundle::INSTALLER);
     // Keys and configurations of ssh are the admin's, everything else the bundle's.
     let folders = (folder_of(&cluster.config), place.as_path());
@@ -108,10 +113,6 @@ pub(super) fn deploy(
         );
     }
     deploy_with(&work, cluster.output, out)
-}
-
-fn folder_of(config: &Path) -> &Path {
-    config.parent().unwrap_or_else(|| Path::new("."))
 }
 
 fn signing_key(site: &Site) -> anyhow::Result<SigningKey> {
@@ -225,7 +226,10 @@ pub(super) fn invite(
     address: Option<String>,
     out: &mut impl Write,
 ) -> anyhow::Result<u8> {
-    let Some(config) = valid(&cluster.config, cluster.output, out)? else { return Ok(INVALID) };
+    let Some(config) = valid(&cluster.config, folder_of(&cluster.config), cluster.output, out)?
+    else {
+        return Ok(INVALID);
+    };
     let site = Site::beside(&cluster.config);
     let address = match address {
         Some(address) => address,
@@ -318,7 +322,10 @@ pub(super) fn add_node(
     role: Role,
     out: &mut impl Write,
 ) -> anyhow::Result<u8> {
-    let Some(config) = valid(&cluster.config, cluster.output, out)? else { return Ok(INVALID) };
+    let Some(config) = valid(&cluster.config, folder_of(&cluster.config), cluster.output, out)?
+    else {
+        return Ok(INVALID);
+    };
     if role == Role::Master {
         bail!("the number of masters cannot be changed in this version; add an agent");
     }

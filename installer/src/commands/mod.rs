@@ -253,7 +253,7 @@ fn init(path: &Path, out: &mut impl Write) -> anyhow::Result<u8> {
 }
 
 fn validate(path: &Path, output: Output, out: &mut impl Write) -> anyhow::Result<u8> {
-    let checked = read(path)?;
+    let checked = read(path, folder_of(path))?;
     let Checked { config, mistakes, read, ignored } = &checked;
     let plan = config.as_ref().filter(|_| mistakes.is_empty()).map(plan::plan);
     match output {
@@ -269,17 +269,23 @@ fn validate(path: &Path, output: Output, out: &mut impl Write) -> anyhow::Result
 }
 
 /// Reads a configuration and looks for the files that it names.
-fn read(path: &Path) -> anyhow::Result<Checked> {
+/// `ssh` is the folder where paths of what ssh needs begin.
+fn read(path: &Path, ssh: &Path) -> anyhow::Result<Checked> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read '{}'", path.display()))?;
     let mut checked = config::check(&text);
-    checked.mistakes.extend(missing_files(checked.config.as_ref(), path));
+    checked.mistakes.extend(missing_files(checked.config.as_ref(), folder_of(path), ssh));
     Ok(checked)
 }
 
 /// A configuration without mistakes; none after those were printed.
-fn valid(path: &Path, output: Output, out: &mut impl Write) -> anyhow::Result<Option<Config>> {
-    let checked = read(path)?;
+fn valid(
+    path: &Path,
+    ssh: &Path,
+    output: Output,
+    out: &mut impl Write,
+) -> anyhow::Result<Option<Config>> {
+    let checked = read(path, ssh)?;
     if checked.mistakes.is_empty() {
         return Ok(checked.config);
     }
@@ -293,29 +299,33 @@ fn valid(path: &Path, output: Output, out: &mut impl Write) -> anyhow::Result<Op
     Ok(None)
 }
 
-/// Files that the configuration names, beside it, and that are not there.
-fn missing_files(config: Option<&Config>, path: &Path) -> Vec<Mistake> {
+/// Where paths of a configuration begin.
+fn folder_of(config: &Path) -> &Path {
+    config.parent().unwrap_or_else(|| Path::new("."))
+}
+
+/// Files that the configuration names, and that are not there.
+fn missing_files(config: Option<&Config>, scripts: &Path, ssh: &Path) -> Vec<Mistake> {
     let Some(config) = config else { return Vec::new() };
-    let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let script = |key, script: &'_ Option<Script>| match script {
-        Some(Script::File(file)) => Some((key, file.clone())),
+        Some(Script::File(file)) => Some((key, scripts.join(file))),
         Some(Script::Text(_)) | None => None,
     };
     // What is in the home folder is for ssh to find.
-    let ssh = |key, path: &Option<String>| {
-        path.clone().filter(|path| !path.starts_with('~')).map(|path| (key, path))
+    let of_ssh = |key, path: &Option<String>| {
+        path.as_ref().filter(|path| !path.starts_with('~')).map(|path| (key, ssh.join(path)))
     };
     let named = [
         script("ip_detect_filename", &config.ip_detect),
         script("fault_domain_detect_filename", &config.fault_domain_detect),
-        ssh("ssh_key_path", &config.ssh_key_path),
-        ssh("ssh_config_path", &config.ssh_config_path),
+        of_ssh("ssh_key_path", &config.ssh_key_path),
+        of_ssh("ssh_config_path", &config.ssh_config_path),
     ];
     let named = named.into_iter().flatten();
-    let missing = named.filter(|(_, file)| !folder.join(file).is_file());
-    let mistake = |(key, file): (&str, String)| Mistake {
+    let missing = named.filter(|(_, file)| !file.is_file());
+    let mistake = |(key, file): (&str, PathBuf)| Mistake {
         key: key.to_owned(),
-        problem: format!("names '{}', which is not a file", folder.join(file).display()),
+        problem: format!("names '{}', which is not a file", file.display()),
         remedy: "correct the path, which begins at the folder of the configuration".to_owned(),
     };
     missing.map(mistake).collect()
