@@ -3,8 +3,10 @@
 
 pub mod binaries;
 pub mod browser;
+pub mod chaos;
 pub mod datacenter;
 pub mod dns;
+pub mod etcd;
 pub mod eventually;
 pub mod fuzz;
 pub mod http;

@@ -4,12 +4,14 @@
 
 mod agents;
 mod allocation;
+mod chaos;
 mod election;
 mod etcd;
 mod failover;
 mod launches;
 mod master;
 mod memory;
+mod placements;
 mod row;
 mod scheduler;
 mod shape;
@@ -25,15 +27,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 type Part = fn() -> Result<()>;
 
-/// The parts, in the order in which they run.
-const PARTS: &[(&str, Part)] = &[
+/// The parts of the core, in the order in which they run.
+const CORE: &[(&str, Part)] = &[
     ("allocation", allocation::run),
     ("failover", failover::run),
     ("launches", launches::run),
     ("state", state::run),
     ("memory", memory::run),
-    ("election", election::run),
 ];
+
+/// Those of several masters, which run only where they are named.
+const SEVERAL: &[(&str, Part)] =
+    &[("election", election::run), ("placements", placements::run), ("chaos", chaos::run)];
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -52,14 +57,16 @@ fn main() -> ExitCode {
     }
 }
 
-/// Runs the named parts, or all.
+/// Runs the named parts, or all of the core.
 fn parts(wanted: &[String]) -> Result<()> {
-    if let Some(unknown) = wanted.iter().find(|name| PARTS.iter().all(|(part, _)| part != name)) {
-        let known: Vec<_> = PARTS.iter().map(|(part, _)| *part).collect();
+    let all = || CORE.iter().chain(SEVERAL);
+    if let Some(unknown) = wanted.iter().find(|name| all().all(|(part, _)| part != name)) {
+        let known: Vec<_> = all().map(|(part, _)| *part).collect();
         anyhow::bail!("there is no part '{unknown}'; the parts are {}", known.join(", "));
     }
-    for (name, run) in PARTS {
-        if wanted.is_empty() || wanted.iter().any(|part| part == name) {
+    for (name, run) in all() {
+        let is_default = wanted.is_empty() && CORE.iter().any(|(part, _)| part == name);
+        if is_default || wanted.iter().any(|part| part == name) {
             row::say(&format!("measuring {name}"));
             run()?;
         }
