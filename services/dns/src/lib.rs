@@ -6,7 +6,7 @@
 //! and is answered from while no master can be reached. Nothing here asks the
 //! master anything when a query comes, and nothing polls.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -40,6 +40,9 @@ pub struct Config {
     /// Base URLs of the masters, at least one; the discovery stream of any is
     /// followed.
     pub masters: Vec<String>,
+    /// The addresses of all masters, for the names that stand for them; none
+    /// where only the leader is known.
+    pub master_ips: Vec<IpAddr>,
     pub reach: Reach,
     /// For a master that asks.
     pub credentials: Option<Credentials>,
@@ -85,6 +88,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
         tcp,
         http,
         masters,
+        master_ips,
         reach,
         credentials,
         snapshot_file,
@@ -95,6 +99,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
     let local = udp.first().ok_or(StartError::Nowhere)?;
     let local = local.local_addr().map_err(StartError::Address)?;
     let settings = Settings::new(&domain, local.ip()).ok_or(StartError::Domain { domain })?;
+    let settings = settings.with_masters(master_ips);
     let client = karman_api::client::http(reach.tls).map_err(StartError::Client)?;
     let remembered = disk::read(&snapshot_file).await;
     let remembered = remembered

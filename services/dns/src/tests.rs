@@ -91,6 +91,7 @@ impl Server {
             tcp: vec![tcp],
             http,
             masters: vec![master],
+            master_ips: Vec::new(),
             reach: Reach::default(),
             credentials: None,
             snapshot_file,

@@ -22,6 +22,7 @@ use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 use tower::Service;
 
@@ -46,6 +47,13 @@ impl Reach {
     }
 }
 
+type ConnectFailure = Box<dyn std::error::Error + Send + Sync>;
+
+/// A leader that has not answered for so long may be dead.
+const LEADER_TRY_MAX: Duration = Duration::from_secs(1);
+/// Between two tries to reach the same leader.
+const LEADER_RETRY: Duration = Duration::from_millis(200);
+
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
@@ -59,7 +67,7 @@ pub enum ConnectError {
     Tcp {
         to: String,
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: ConnectFailure,
     },
     #[error("the TLS handshake with {to} failed")]
     Tls { to: String, source: io::Error },
@@ -84,24 +92,41 @@ impl Connector {
         Self { tcp, reach, limit }
     }
 
-    async fn connect(mut self, uri: Uri) -> Result<TokioIo<Link>, ConnectError> {
-        let leader = uri.host().and_then(|host| self.reach.leaders.get(host)).cloned();
-        let (target, moved) = match leader {
-            None => (uri, None),
-            Some(mut leader) => {
-                let base = leader.wait_for(Option::is_some).await;
-                let base = base.map_err(|_closed| ConnectError::NobodyLeads)?.clone();
-                let base = base.unwrap_or_default();
-                let target = base.parse().map_err(|_| ConnectError::Address(base.clone()))?;
-                (target, Some(moved(leader, base)))
+    async fn connect(&self, uri: &Uri) -> Result<TokioIo<Link>, ConnectError> {
+        let leader = uri.host().and_then(|host| self.reach.leaders.get(host));
+        if let Some(leader) = leader {
+            return self.lead(leader.clone()).await;
+        }
+        let stream = self.stream(uri).await?;
+        Ok(TokioIo::new(Link { stream, moved: None }))
+    }
+
+    /// Connects to whoever leads. One that does not answer may be dead without
+    /// anybody knowing it yet: the next one is waited for.
+    async fn lead(&self, mut leader: Leader) -> Result<TokioIo<Link>, ConnectError> {
+        loop {
+            let base = leader.wait_for(Option::is_some).await;
+            let base = base.map_err(|_closed| ConnectError::NobodyLeads)?.clone();
+            let base = base.unwrap_or_default();
+            let target: Uri = base.parse().map_err(|_| ConnectError::Address(base.clone()))?;
+            match timeout(LEADER_TRY_MAX, self.stream(&target)).await {
+                Ok(Ok(stream)) => {
+                    let moved = Some(moved(leader, base));
+                    return Ok(TokioIo::new(Link { stream, moved }));
+                }
+                Ok(Err(ConnectError::Tcp { .. } | ConnectError::Tls { .. })) | Err(_) => {}
+                Ok(Err(error)) => return Err(error),
             }
-        };
+            let _same = timeout(LEADER_RETRY, moved(leader.clone(), base)).await;
+        }
+    }
+
+    async fn stream(&self, target: &Uri) -> Result<Stream, ConnectError> {
         let to = target.to_string();
-        let stream = self.tcp.call(target.clone()).await;
-        let stream =
-            stream.map_err(|source| ConnectError::Tcp { to: to.clone(), source: source.into() })?;
-        let stream = self.secured(stream.into_inner(), &target, to).await?;
-        Ok(TokioIo::new(Link { stream, moved }))
+        let stream = self.tcp.clone().call(target.clone()).await;
+        let failed = |source: ConnectFailure| ConnectError::Tcp { to: to.clone(), source };
+        let stream = stream.map_err(|source| failed(source.into()))?;
+        self.secured(stream.into_inner(), target, to).await
     }
 
     async fn secured(
@@ -134,7 +159,7 @@ impl Service<Uri> for Connector {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let (connector, limit) = (self.clone(), self.limit);
         Box::pin(async move {
-            let made = tokio::time::timeout(limit, connector.connect(uri)).await;
+            let made = timeout(limit, connector.connect(&uri)).await;
             made.map_err(|_elapsed| ConnectError::Late { limit })?
         })
     }

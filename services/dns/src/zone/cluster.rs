@@ -4,7 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use karman_api::karman::discovery::Snapshot;
+use karman_api::karman::discovery::{Master, Snapshot};
 
 use super::{Builder, DIRECTORY, Settings, label};
 
@@ -19,9 +19,7 @@ pub(super) fn add(builder: &mut Builder, snapshot: &Snapshot, settings: &Setting
     builder.address(READY, IpAddr::V4(Ipv4Addr::LOCALHOST));
     builder.address("ns.spartan", settings.server);
     if let Some(leader) = &snapshot.leader {
-        for name in ["leader", "master", "master0"] {
-            builder.address(&format!("{name}.{domain}"), leader.ip);
-        }
+        builder.address(&format!("leader.{domain}"), leader.ip);
         for protocol in ["tcp", "udp"] {
             builder.service(
                 &format!("_leader._{protocol}.{domain}"),
@@ -29,23 +27,30 @@ pub(super) fn add(builder: &mut Builder, snapshot: &Snapshot, settings: &Setting
                 leader.port,
             );
         }
-        builder.service(
-            &format!("_master._tcp.{domain}"),
-            &format!("master.{domain}"),
-            leader.port,
-        );
-        for name in ["leader", "master"] {
-            builder.address(&format!("{name}.dcos.{DIRECTORY}"), leader.ip);
-        }
-        for n in 1..=ZK_NAMES {
-            builder.address(&format!("zk-{n}.zk"), leader.ip);
-        }
+        builder.address(&format!("leader.dcos.{DIRECTORY}"), leader.ip);
+        masters(builder, leader, settings);
     }
     for agent in snapshot.agents.values() {
         builder.address(&format!("slave.{domain}"), agent.ip);
         builder.service(&format!("_slave._tcp.{domain}"), &format!("slave.{domain}"), agent.port);
     }
     frameworks(builder, snapshot, domain);
+}
+
+/// All masters; where they are not configured, the one that leads.
+fn masters(builder: &mut Builder, leader: &Master, Settings { domain, masters, .. }: &Settings) {
+    let only = [leader.ip];
+    let masters = if masters.is_empty() { &only[..] } else { masters };
+    for (n, ip) in masters.iter().enumerate() {
+        builder.address(&format!("master.{domain}"), *ip);
+        builder.address(&format!("master{n}.{domain}"), *ip);
+        builder.address(&format!("master.dcos.{DIRECTORY}"), *ip);
+    }
+    let service = format!("_master._tcp.{domain}");
+    builder.service(&service, &format!("master.{domain}"), leader.port);
+    for (n, ip) in (1..=ZK_NAMES).zip(masters.iter().cycle()) {
+        builder.address(&format!("zk-{n}.zk"), *ip);
+    }
 }
 
 /// A scheduler is found where its web page is, if that is an address or the

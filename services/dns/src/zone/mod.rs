@@ -34,14 +34,22 @@ pub struct Settings {
     pub domain: String,
     /// Where this name server listens; it answers for `ns1` of the domain.
     pub server: IpAddr,
+    /// All masters; empty where only the leader is known.
+    pub masters: Vec<IpAddr>,
 }
 
 impl Settings {
+    /// The same, with the masters of the cluster.
+    #[must_use]
+    pub fn with_masters(self, masters: Vec<IpAddr>) -> Self {
+        Self { masters, ..self }
+    }
+
     /// None where `domain` is not a name.
     pub fn new(domain: &str, server: IpAddr) -> Option<Self> {
         let domain = domain.trim_matches('.').to_ascii_lowercase();
         let server = if server.is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { server };
-        label::is_name(&domain).then_some(Self { domain, server })
+        label::is_name(&domain).then_some(Self { domain, server, masters: Vec::new() })
     }
 }
 

@@ -254,3 +254,18 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn all_masters_have_names_where_they_are_known() {
+    let settings = settings().with_masters(vec![ip(1), ip(2), ip(3)]);
+    let zone = build(&Snapshot::new(full(1, vec![])), &settings);
+    let text = print(&zone);
+    let of = |name: &str| {
+        let lines = text.lines().filter_map(|line| line.strip_prefix(&format!("{name} A ")));
+        lines.map(str::to_owned).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(of("leader.mesos"), "192.0.2.1");
+    assert_eq!(of("master.mesos"), "192.0.2.1 192.0.2.2 192.0.2.3");
+    assert_eq!(of("master1.mesos"), "192.0.2.2");
+    assert_eq!(of("zk-4.zk"), "192.0.2.1");
+}

@@ -235,6 +235,7 @@ impl Site {
             tcp,
             http,
             masters: self.cluster.masters_at(sockets::MASTER),
+            master_ips: self.cluster.masters.clone(),
             reach: self.reach(),
             credentials: None,
             snapshot_file: self.folder(Role::Net)?.join("discovery.json"),

@@ -141,6 +141,7 @@ pub(super) async fn start(
         tcp: vec![dns_tcp],
         http: dns_http,
         masters: vec![urls.master.clone()],
+        master_ips: Vec::new(),
         reach: Reach::default(),
         credentials: own.services.clone(),
         snapshot_file: data_dir.path().join("discovery.json"),

@@ -104,5 +104,14 @@ async fn a_leader_is_found_where_it_is_now() {
     leads.send_replace(Some(format!("http://{at_two}")));
     // The connection that was kept leads to somebody who leads no more.
     assert_eq!(ask().await, "two");
+    // Whoever leads in name only is not the last word.
+    let (gone, at_gone) = listener().await;
+    drop(gone);
+    leads.send_replace(Some(format!("http://{at_gone}")));
+    let (late, _) = tokio::join!(ask(), async {
+        tokio::task::yield_now().await;
+        leads.send_replace(Some(format!("http://{at_one}")));
+    });
+    assert_eq!(late, "one");
     tasks.shutdown(LIMIT).await.unwrap();
 }
