@@ -11,9 +11,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use super::shape::Name;
+use crate::process::say;
 
 const ROOT: &str = "/sys/fs/cgroup";
 const KEEPER: &str = "keeper";
+/// All nodes together weigh as much as 32 ordinary processes.
+const WEIGHTS: [(&str, &str); 2] = [("cpu.shares", "32768"), ("cpu.weight", "3200")];
 /// Processes that were killed leave their group a moment later.
 const REMOVE_LIMIT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(20);
@@ -62,6 +65,7 @@ impl Hierarchies {
             } else {
                 inherit_cpus(root, &all, &group)?;
             }
+            weigh(&all);
             groups.push(group);
         }
         Ok(groups)
@@ -113,6 +117,20 @@ fn pass_on(group: &Path) -> Result<()> {
     let file = group.join("cgroup.subtree_control");
     fs::write(&file, UNIFIED_CONTROLLERS)
         .with_context(|| format!("cannot write {}", file.display()))
+}
+
+/// Other processes of this machine count one by one, and a group as one of
+/// them: builds beside them would starve the nodes.
+fn weigh(all: &Path) {
+    for (file, weight) in WEIGHTS {
+        let file = all.join(file);
+        // There is one in one of the hierarchies.
+        if file.exists()
+            && let Err(error) = fs::write(&file, weight)
+        {
+            say(&format!("{} was not written, nodes may be slow: {error}", file.display()));
+        }
+    }
 }
 
 /// A new group of the cpuset controller has no processors, and admits nobody.
