@@ -122,6 +122,7 @@ pub fn layout(order: &Order, local: Local<'_>) -> Wanted {
         groups: vec![GROUP.to_owned()],
         users: users.into_iter().map(|user| (user.to_owned(), GROUP.to_owned())).collect(),
         units: services,
+        release: Some(order.release.clone()),
         entries: builder.entries,
         late,
         // The last one holds the record.

@@ -46,6 +46,9 @@ pub(super) fn apply_with(
         systemd: facts::systemd_version(machine),
     };
     let wanted = layout(order, local);
+    if let Some(present) = record.identity.as_ref().filter(|present| present.release != release) {
+        record.before = Some(present.release.clone());
+    }
     record.identity = Some(Identity {
         cluster_id: order.cluster_id.clone(),
         cluster_name: order.cluster_name.clone(),

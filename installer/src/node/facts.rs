@@ -222,7 +222,11 @@ fn listening(
             if state.is_some_and(|state| state != *found) {
                 continue;
             }
-            let port = local.rsplit(':').next().and_then(|hex| u16::from_str_radix(hex, 16).ok());
+            let Some((address, port)) = local.split_once(':') else { continue };
+            let port = u16::from_str_radix(port, 16).ok();
+            if port.is_some_and(|port| is_out_of_the_way(address, port)) {
+                continue;
+            }
             let inode = fields.get(9).and_then(|inode| inode.parse().ok()).unwrap_or(0);
             if let Some(port) = port {
                 ports.insert(port, owners.get(&inode).cloned().unwrap_or_default());
@@ -230,6 +234,17 @@ fn listening(
         }
     }
     ports
+}
+
+/// Loopback addresses that nobody of ours listens on, as local caches of names do.
+fn is_out_of_the_way(address: &str, port: u16) -> bool {
+    const DNS: u16 = 53;
+    // The kernel writes the number as the processor has it.
+    let number = (address.len() == 8).then(|| u32::from_str_radix(address, 16).ok()).flatten();
+    let address = number.map(|number| Ipv4Addr::from(number.to_ne_bytes()));
+    address.is_some_and(|address| {
+        address.is_loopback() && (port == DNS || address != Ipv4Addr::LOCALHOST)
+    })
 }
 
 fn addresses() -> BTreeSet<IpAddr> {
@@ -288,5 +303,20 @@ fn fault_domain(text: &str) -> anyhow::Result<String> {
     match (part("region"), part("zone")) {
         (Some(region), Some(zone)) => Ok(format!("{region}/{zone}")),
         _ => bail!("fault_domain_detect printed neither region nor zone"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn caches_of_names_are_not_in_the_way() {
+        assert!(is_out_of_the_way("3500007F", 53), "127.0.0.53");
+        assert!(is_out_of_the_way("0100007F", 53));
+        assert!(!is_out_of_the_way("0100007F", 8080));
+        assert!(!is_out_of_the_way("00000000", 53));
+        assert!(!is_out_of_the_way("0B004D0A", 53), "10.77.0.11");
+        assert!(!is_out_of_the_way("00000000000000000000000000000000", 53));
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::machine::{Machine, run, systemctl};
 use super::{Installed, master, state};
-use crate::layout::CURRENT;
+use crate::layout::{CURRENT, RESOLV_CONF};
 use crate::plan::Role;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -51,6 +51,15 @@ pub(super) fn look(machine: &Machine) -> anyhow::Result<Health> {
     };
     let address = identity.address;
     note("dns answers", dns());
+    let asks = machine.text(RESOLV_CONF).contains("198.51.100.1");
+    note(
+        "the machine asks its own name server",
+        if asks {
+            Ok(())
+        } else {
+            Err(format!("something else wrote {RESOLV_CONF}; deploy again"))
+        },
+    );
     match identity.role {
         Role::Master => {
             if names.iter().any(|name| name.contains("etcd")) {

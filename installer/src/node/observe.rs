@@ -15,6 +15,8 @@ use crate::steps::{Activity, Found, Observed, Original, Record, Rights, Wanted};
 /// A file of somebody else that is replaced is a few lines of text.
 const ORIGINAL_BYTES_MAX: u64 = 1 << 20;
 
+const RELEASES: &str = "/opt/karman/releases";
+
 /// The machine with respect to what is wanted of it.
 pub(super) fn observe(
     machine: &Machine,
@@ -35,7 +37,11 @@ pub(super) fn observe(
         Some((key.clone(), value.trim().to_owned()))
     });
     let units: Vec<&str> = wanted.units.iter().map(|unit| unit.name.as_str()).collect();
+    let releases = fs::read_dir(machine.path(RELEASES)).into_iter().flatten().flatten();
     Ok(Observed {
+        releases: releases
+            .filter_map(|entry| entry.file_name().into_string().ok())
+            .collect::<BTreeSet<_>>(),
         sysctl: sysctl.collect(),
         units: if machine.is_live() { activities(&units)? } else { as_recorded(&record) },
         groups: groups.into_keys().collect::<BTreeSet<_>>(),

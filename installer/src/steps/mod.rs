@@ -21,6 +21,8 @@ pub use model::{
 /// Where systemd looks for units of the administrator.
 const UNIT_FOLDER: &str = "/etc/systemd/system/";
 
+const RELEASES: &str = "/opt/karman/releases/";
+
 /// A carried file and where it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Carried {
@@ -128,6 +130,7 @@ pub fn plan(observed: &Observed, wanted: &Wanted) -> Vec<Step> {
     planner.kernel(&mut steps);
     planner.services(&mut steps);
     planner.late(&mut steps);
+    planner.old_releases(&mut steps);
     planner.take_back_people(&mut steps);
     steps
 }
@@ -287,6 +290,16 @@ impl Planner<'_> {
         for (path, entry) in &self.wanted.late {
             if !self.is(path, entry) {
                 steps.push(Step::Put { path: path.clone(), entry: entry.clone() });
+            }
+        }
+    }
+
+    /// The present release and the one before it stay.
+    fn old_releases(&self, steps: &mut Vec<Step>) {
+        let Some(release) = &self.wanted.release else { return };
+        for old in &self.observed.releases {
+            if old != release && self.record.before.as_ref() != Some(old) {
+                steps.push(Step::RemoveTree { path: format!("{RELEASES}{old}") });
             }
         }
     }

@@ -126,6 +126,8 @@ pub struct Wanted {
     pub sysctl: BTreeMap<String, String>,
     /// In the order of their start.
     pub units: Vec<Unit>,
+    /// The release that is current then.
+    pub release: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,6 +146,8 @@ pub struct Observed {
     pub found: BTreeMap<String, Found>,
     pub sysctl: BTreeMap<String, String>,
     pub units: BTreeMap<String, Activity>,
+    /// The releases that lie there.
+    pub releases: BTreeSet<String>,
     pub record: Record,
 }
 
@@ -173,6 +177,9 @@ pub struct Record {
     pub started: BTreeMap<String, String>,
     /// Unit files changed since systemd read them.
     pub reload: bool,
+    /// The release before the present one: it is kept.
+    #[serde(default)]
+    pub before: Option<String>,
     /// Everything served once: others may rely on this machine.
     #[serde(default)]
     pub served: bool,

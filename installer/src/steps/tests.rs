@@ -66,7 +66,7 @@ impl Machine {
     }
 
     fn act(&mut self, step: &Step) {
-        let Observed { groups, users, found, sysctl, units, record: _ } = &mut self.0;
+        let Observed { groups, users, found, sysctl, units, releases, record: _ } = &mut self.0;
         match step {
             Step::AddGroup { name } => drop(groups.insert(name.clone())),
             Step::AddUser { name, .. } => drop(users.insert(name.clone())),
@@ -108,6 +108,7 @@ impl Machine {
             Step::RemoveUser { name } => drop(users.remove(name)),
             Step::RemoveGroup { name } => drop(groups.remove(name)),
             Step::RemoveTree { path } => {
+                releases.retain(|release| !path.ends_with(release.as_str()));
                 found.retain(|at, _| at != path && !at.starts_with(&format!("{path}/")));
             }
             Step::Reload | Step::Await { .. } | Step::EndTasks | Step::DropAddresses => {}
@@ -267,6 +268,24 @@ fn another_configuration_restarts_what_reads_it() {
         await karman-agent.service
     "#]],
     );
+}
+
+#[test]
+fn one_release_before_the_present_one_is_kept() {
+    let mut machine = Machine::bare();
+    let agent = wanted(&order(Role::Agent, &["10.0.0.1"]));
+    machine.carry_out(&agent, None);
+    machine.0.releases = ["r1", "r0", "old"].map(str::to_owned).into();
+    machine.0.record.before = Some("r0".into());
+    check(
+        &machine,
+        &agent,
+        expect![[r#"
+        remove all of /opt/karman/releases/old
+    "#]],
+    );
+    machine.carry_out(&agent, None);
+    check(&machine, &agent, expect![""]);
 }
 
 #[test]
