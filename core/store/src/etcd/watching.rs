@@ -29,6 +29,8 @@ pub(super) fn watch(
     let (events, watch) = mpsc::channel(WATCH_EVENTS_MAX + 1);
     let prefix = keys.data(prefix);
     let task = async move {
+        // From before the revision is understood: what is set back later is noticed.
+        let era = client.era();
         let relist = match client.etcd_revision(revision) {
             None => true,
             Some(after) => {
@@ -44,7 +46,7 @@ pub(super) fn watch(
                 let end = keys::end_of(&prefix);
                 tokio::select! {
                     () = events.closed() => false,
-                    relist = follow(&client, &prefix, end, after, deliver) => relist,
+                    relist = follow(&client, era, (&prefix, end), after, deliver) => relist,
                 }
             }
         };
@@ -88,6 +90,7 @@ impl View {
 /// Keeps `view` at what the claim says, for ever.
 pub(super) async fn leader(client: Arc<Client>, claim_key: String, view: View) {
     loop {
+        let era = client.era();
         let key = Bytes::copy_from_slice(claim_key.as_bytes());
         let request = RangeRequest { key, ..RangeRequest::default() };
         // The client rests before it asks a member that failed.
@@ -104,7 +107,7 @@ pub(super) async fn leader(client: Arc<Client>, claim_key: String, view: View) {
             }
             Next::Continue
         };
-        follow(&client, &claim_key, keys::after(&claim_key), after, deliver).await;
+        follow(&client, era, (&claim_key, keys::after(&claim_key)), after, deliver).await;
     }
 }
 
@@ -117,13 +120,11 @@ enum Next {
 /// Follows a range of keys; true when it must be listed again.
 async fn follow(
     client: &Client,
-    key: &str,
-    end: Vec<u8>,
+    mut era: watch::Receiver<u64>,
+    (key, end): (&str, Vec<u8>),
     after: i64,
     mut deliver: impl FnMut(i64, Vec<Change>) -> Next,
 ) -> bool {
-    let mut era = client.era();
-    era.mark_unchanged();
     let mut machine = Follow::new(key.to_owned(), after);
     let mut stream: Option<Stream> = None;
     let mut event = Event::Start;
