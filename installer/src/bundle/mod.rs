@@ -11,14 +11,14 @@
 //! time. Nothing of a bundle is used before all of it was checked.
 
 use std::fs::{self, File};
-use std::io::{self, BufRead as _, BufReader, Read, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom, Write as _};
 use std::path::{Component, Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
 use serde::{Deserialize, Serialize};
 
-use crate::payload::append;
-use crate::release::{Item, PROGRAM_MODE, sha256};
+use crate::payload::{append, digest};
+use crate::release::{Item, PROGRAM_MODE, hex, sha256};
 
 mod key;
 
@@ -33,6 +33,12 @@ const ID_DIGITS: usize = 20;
 const FILE_MODE: u32 = 0o644;
 /// What `GzEncoder` writes first: no name, no time, the best compression.
 const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 0xff];
+/// The same with a comment, which is the hash of all that follows: some bits of
+/// compressed data can change and mean the same, and even they are noticed.
+const COMMENTED_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0x10, 0, 0, 0, 0, 2, 0xff];
+const COMMENT_BYTES: usize = 65;
+/// Where damage is that is in no file.
+const ARCHIVE: &str = "the archive";
 /// A manifest is short; a damaged archive must not fill the memory.
 const TEXT_BYTES_MAX: u64 = 1 << 20;
 /// No installer comes near it; a damaged archive must not fill the disk.
@@ -135,8 +141,14 @@ pub fn make(
     }
     let bytes = archive.into_inner().and_then(flate2::write::GzEncoder::finish).map_err(write)?;
     let unfinished = path.with_extension("new");
+    let body = bytes.strip_prefix(&GZIP_HEADER).ok_or(io::ErrorKind::Unsupported);
+    let body = body.map_err(|kind| write(kind.into()))?;
+    let comment = sha256(body) + "\0";
     let mut file = File::create(&unfinished).map_err(write)?;
-    file.write_all(&bytes).and_then(|()| file.sync_all()).map_err(write)?;
+    for part in [&COMMENTED_HEADER, comment.as_bytes(), body] {
+        file.write_all(part).map_err(write)?;
+    }
+    file.sync_all().map_err(write)?;
     fs::rename(&unfinished, &path).map_err(write)?;
     Ok((path, manifest))
 }
@@ -144,16 +156,18 @@ pub fn make(
 /// Checks a bundle as a whole and unpacks it into a folder of its own below
 /// `folder`. `key` is the public key that must have signed it.
 pub fn open(file: &Path, key: &str, folder: &Path) -> Result<(PathBuf, Manifest), Error> {
-    let mut from =
-        File::open(file).map_err(|source| Error::Read { path: file.to_owned(), source })?;
-    let mut header = [0; GZIP_HEADER.len()];
-    let begin = from.read_exact(&mut header);
-    begin.map_err(|source| Error::Read { path: file.to_owned(), source })?;
-    if header != GZIP_HEADER {
-        return Err(damaged(file, MANIFEST, "it does not begin as a bundle does"));
+    let read = |source| Error::Read { path: file.to_owned(), source };
+    let mut from = File::open(file).map_err(read)?;
+    let (mut header, mut comment) = ([0; COMMENTED_HEADER.len()], [0; COMMENT_BYTES]);
+    from.read_exact(&mut header).and_then(|()| from.read_exact(&mut comment)).map_err(read)?;
+    if header != COMMENTED_HEADER {
+        return Err(damaged(file, ARCHIVE, "it does not begin as a bundle does"));
     }
-    let mut archive =
-        tar::Archive::new(GzDecoder::new(BufReader::new(header.as_slice().chain(from))));
+    let hash = hex(&digest(&mut from).map_err(read)?) + "\0";
+    from.seek(SeekFrom::Start((header.len() + comment.len()) as u64)).map_err(read)?;
+    let whole = hash.as_bytes() == comment;
+    let from = BufReader::new(GZIP_HEADER.as_slice().chain(from));
+    let mut archive = tar::Archive::new(GzDecoder::new(from));
     let mut reader = Reader { file, last: MANIFEST.to_owned() };
     let mut entries = archive.entries().map_err(|error| reader.damaged(&error))?;
     let text = reader.text(&mut entries, MANIFEST)?;
@@ -185,6 +199,10 @@ pub fn open(file: &Path, key: &str, folder: &Path) -> Result<(PathBuf, Manifest)
     let at_end = rest.into_inner().fill_buf().map_err(|error| reader.damaged(&error))?.is_empty();
     if !at_end {
         return Err(reader.damaged(&"something follows its end"));
+    }
+    // Said last, so that damage that shows in a file is told by its name.
+    if !whole {
+        return Err(damaged(file, ARCHIVE, "it does not have the hash that it begins with"));
     }
     let place = folder.join(manifest.id());
     if place.exists() {
