@@ -20,7 +20,8 @@ use crate::node::Event;
 const CONNECT_LIMIT: Duration = Duration::from_secs(15);
 /// So often ssh looks whether the other side is there; it gives up after three.
 const ALIVE_INTERVAL: Duration = Duration::from_secs(5);
-const SHELL_LIMIT: Duration = Duration::from_secs(30);
+/// A busy machine with a slow disk reads the whole installer for its hash.
+const SHELL_LIMIT: Duration = Duration::from_secs(120);
 /// The whole installer over a slow line.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(600);
 /// The longest that a machine works on one step without a word.
