@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use super::core;
 use super::report::{self, Row};
 use crate::process::say;
-use crate::{dist, etcd, packages};
+use crate::{dist, etcd, packages, tree};
 
 /// Parts of the program that need no nodes.
 const PARTS: [&str; 3] = ["election", "placements", "chaos"];
@@ -41,7 +41,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         PARTS.into_iter().filter(|part| wanted(part)).map(str::to_owned).collect();
     let mut rows = Vec::new();
     if !parts.is_empty() {
-        rows.extend(core::measure(&parts, &[("KARMAN_ETCD_DIR", etcd::provide()?)])?);
+        let environment = [
+            ("KARMAN_ETCD_DIR", etcd::provide()?),
+            (tree::BIN_DIR, tree::binaries(tree::Profile::Release)?),
+        ];
+        rows.extend(core::measure(&parts, &environment)?);
     }
     if wanted(INSTALL) {
         rows.extend(install()?);
