@@ -9,6 +9,7 @@ use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use karman_api::credentials::Credentials;
 use karman_rt::chain;
+use karman_rt::http::Secured;
 use tower::ServiceExt as _;
 
 use crate::answer;
@@ -148,7 +149,14 @@ async fn dispatch(
             Err(error) => unavailable(&error, page),
         },
         Target::Service { rest } => to_service(front, &rest, request).await,
-        Target::Local(local) => here(front, local, request).await,
+        Target::Local(local) => {
+            let secured = request.extensions().get::<Secured>().is_some();
+            let mut response = here(front, local, request).await;
+            if secured {
+                identity::http::keep_to_tls(&mut response);
+            }
+            response
+        }
         Target::Dashboard => dashboard(front, request).await,
         Target::Moved { to } => {
             answer::redirect(StatusCode::MOVED_PERMANENTLY, &to, request.uri().query())

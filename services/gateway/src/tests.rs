@@ -396,6 +396,18 @@ async fn users(cluster: &Cluster, headers: &[(&str, &str)]) {
     assert_eq!(send(Method::DELETE, "/admin", "").await.0, StatusCode::BAD_REQUEST);
 }
 
+#[test]
+fn cookies_of_tls_keep_to_it() {
+    let mut response = axum::response::Response::new(axum::body::Body::empty());
+    for cookie in ["a=1; Path=/", "b=2; HttpOnly"] {
+        response.headers_mut().append("set-cookie", cookie.parse().unwrap());
+    }
+    crate::identity::http::keep_to_tls(&mut response);
+    let cookies = response.headers().get_all("set-cookie");
+    let cookies: Vec<&str> = cookies.iter().map(|cookie| cookie.to_str().unwrap()).collect();
+    assert_eq!(cookies, ["a=1; Path=/; Secure", "b=2; HttpOnly; Secure"]);
+}
+
 #[tokio::test]
 async fn people_sign_in_on_a_page() {
     let cluster = Cluster::start(local()).await;

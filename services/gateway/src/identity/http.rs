@@ -62,6 +62,17 @@ fn signed_in(identity: &Identity, user: &User) -> Response {
     response
 }
 
+/// Cookies that were set over TLS are never sent without it.
+pub fn keep_to_tls(response: &mut Response) {
+    let headers = response.headers_mut();
+    let cookies: Vec<HeaderValue> = headers.get_all(header::SET_COOKIE).iter().cloned().collect();
+    headers.remove(header::SET_COOKIE);
+    for cookie in cookies {
+        let secure = [cookie.as_bytes(), b"; Secure"].concat();
+        headers.append(header::SET_COOKIE, HeaderValue::from_bytes(&secure).unwrap_or(cookie));
+    }
+}
+
 fn set_cookies(response: &mut Response, token: &str, user: &User) {
     let about = json!({ "uid": user.uid, "description": user.description, "is_remote": false });
     let about = STANDARD.encode(about.to_string());
