@@ -238,7 +238,7 @@ impl Client {
         let answer = async {
             tokio::select! {
                 answer = request(channel) => answer.map_err(|status| Failure::of(&status)),
-                () = self.left(epoch) => Err(Failure::Unknown("the member was given up".into())),
+                () = self.left(epoch) => Err(Failure::Unknown("the member does not answer".into())),
             }
         };
         let late = || Err(Failure::Unknown(format!("no answer within {limit:?}")));
