@@ -23,8 +23,8 @@ impl Elsewhere {
         other(self.leader.borrow().as_ref(), &self.own)
     }
 
-    /// Waits until one is known that does not lead as it did when its sessions at
-    /// `lost` broke; `None` while stopping.
+    /// Waits until one is known, and if it is the one whose sessions at `lost` broke,
+    /// until it leads anew; `None` while stopping.
     pub(crate) async fn known_after(&mut self, lost: Option<&str>) -> Option<Urls> {
         let own = self.own.clone();
         let before = self.leader.borrow().as_ref().map(|leader| leader.token);
@@ -34,13 +34,6 @@ impl Elsewhere {
             urls.is_some_and(|urls| Some(urls.session.as_str()) != lost || token != before)
         };
         let leader = self.leader.wait_for(is_new).await;
-        leader.ok().and_then(|now| other(now.as_ref(), &own))
-    }
-
-    /// Waits until one is known; `None` while stopping.
-    pub(crate) async fn known(&mut self) -> Option<Urls> {
-        let own = self.own.clone();
-        let leader = self.leader.wait_for(|now| other(now.as_ref(), &own).is_some()).await;
         leader.ok().and_then(|now| other(now.as_ref(), &own))
     }
 

@@ -96,8 +96,10 @@ impl Relay {
             tokio::select! {
                 connected = &mut connecting => return connected,
                 newcomer = asking.recv() => {
-                    self.newcomers.push(newcomer?);
+                    let newcomer = newcomer?;
+                    // Whoever comes later is sent away at once.
                     if self.stale.is_some() {
+                        self.newcomers.push(newcomer);
                         self.welcome().await;
                     }
                 }
@@ -113,8 +115,11 @@ impl Relay {
 
     fn pass_on(&mut self, messages: Vec<Message>) -> Result<(), Gap> {
         for message in messages {
-            let (generation, text) = (message.generation, line(&message));
-            if Arc::make_mut(&mut self.snapshot).apply(message)? == Applied::Changed {
+            let generation = message.generation;
+            // In words only for those who listen.
+            let text = (!self.followers.is_empty()).then(|| line(&message));
+            let applied = Arc::make_mut(&mut self.snapshot).apply(message)?;
+            if let Some(text) = text.filter(|_| applied == Applied::Changed) {
                 let line = Line::Text { generation, text };
                 self.followers.retain(|follower| follower.tell(&line));
             }
@@ -140,7 +145,7 @@ impl Relay {
 /// Tries until a leader answers; `None` while stopping.
 async fn connect(http: reqwest::Client, mut elsewhere: Elsewhere) -> Option<(Urls, Stream)> {
     loop {
-        let urls = elsewhere.known().await?;
+        let urls = elsewhere.known_after(None).await?;
         match Stream::open(&http, &urls.http, None).await {
             Ok(stream) => return Some((urls, stream)),
             Err(error) => {

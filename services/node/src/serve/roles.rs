@@ -5,11 +5,9 @@ use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt as _, try_join_all};
-use karman_gateway::LEADERSHIP as GATEWAY_LEADERSHIP;
-use karman_master::LEADERSHIP as MASTER_LEADERSHIP;
-use karman_orchestrator::LEADERSHIP as ORCHESTRATOR_LEADERSHIP;
 use karman_rt::http::{BindError, Door, Leader, Reach};
 use karman_rt::tls::{self, Identity};
 use karman_rt::{Tasks, notify};
@@ -153,7 +151,7 @@ impl Site {
                 metronome: self.url(sockets::METRONOME),
             },
             masters: self.cluster.masters_at(sockets::MASTER),
-            leader: self.leaders(&store).remove(MASTER_LEADER),
+            leader: Some(self.leader(&store, &MASTER)),
             reach: self.reach(),
             store,
             hostname: address.to_string(),
@@ -177,18 +175,20 @@ impl Site {
         let https = sockets::everywhere(sockets::HTTPS, "the gateway").await?;
         let redirect = sockets::everywhere(sockets::HTTP, "sending users to TLS").await?;
         let store = stores::open(&self.cluster, &self.machine, Role::Gateway)?;
+        let leader = |it: &Leading| (it.host.to_owned(), self.leader(&store, it));
+        let leaders = [MASTER, MARATHON, METRONOME, GATEWAY].iter().map(leader).collect();
         let local = |port| format!("http://127.0.0.1:{port}");
         let config = karman_gateway::Config {
             http: Door::public(https, &self.identity).into(),
             redirect: Some(redirect),
-            reach: Reach { leaders: self.leaders(&store), ..self.reach() },
+            reach: Reach { leaders, ..self.reach() },
             ip: self.machine.address,
             holder: self.url(sockets::HTTPS),
-            writer: leading(GATEWAY_LEADER),
-            master: leading(MASTER_LEADER),
+            writer: GATEWAY.url(),
+            master: MASTER.url(),
             credentials: None,
-            marathon: leading(MARATHON_LEADER),
-            metronome: leading(METRONOME_LEADER),
+            marathon: MARATHON.url(),
+            metronome: METRONOME.url(),
             catalog: local(sockets::CATALOG),
             dns_http: local(sockets::DNS_HTTP),
             cluster_id: self.cluster.id.clone(),
@@ -201,29 +201,13 @@ impl Site {
         Ok(async move { Ok(karman_gateway::start(config, &tasks).await?) }.boxed())
     }
 
-    /// Where those are that the gateway sends requests to.
-    fn leaders(&self, store: &std::sync::Arc<dyn Store>) -> BTreeMap<String, Leader> {
-        let marathon: fn(&str) -> Option<String> =
-            |holder| Some(karman_orchestrator::Urls::of(holder)?.marathon);
-        let metronome: fn(&str) -> Option<String> =
-            |holder| Some(karman_orchestrator::Urls::of(holder)?.metronome);
-        let master: fn(&str) -> Option<String> =
-            |holder| Some(karman_master::Urls::of(holder)?.http);
-        let gateway: fn(&str) -> Option<String> = |holder| Some(holder.to_owned());
-        let leaders = [
-            (MASTER_LEADER, MASTER_LEADERSHIP, master, sockets::MASTER),
-            (MARATHON_LEADER, ORCHESTRATOR_LEADERSHIP, marathon, sockets::MARATHON),
-            (METRONOME_LEADER, ORCHESTRATOR_LEADERSHIP, metronome, sockets::METRONOME),
-            (GATEWAY_LEADER, GATEWAY_LEADERSHIP, gateway, sockets::HTTPS),
-        ];
-        let leader = |(host, name, pick, port): (&str, _, _, _)| {
-            let leader = match self.cluster.engine {
-                Engine::Embedded => stores::only(self.url(port)),
-                Engine::Etcd => stores::leader(store, name, pick, &self.tasks),
-            };
-            (host.to_owned(), leader)
-        };
-        leaders.into_iter().map(leader).collect()
+    /// Where one of those is who lead.
+    fn leader(&self, store: &Arc<dyn Store>, leading: &Leading) -> Leader {
+        let Leading { name, pick, port, .. } = *leading;
+        match self.cluster.engine {
+            Engine::Embedded => stores::only(self.url(port)),
+            Engine::Etcd => stores::leader(store, name, pick, &self.tasks),
+        }
     }
 
     async fn net(&self) -> Result<Starting, Error> {
@@ -296,14 +280,46 @@ fn public(attributes: Option<&str>) -> String {
     }
 }
 
-/// Host names that stand for whoever leads.
-const MASTER_LEADER: &str = "master.leader";
-const MARATHON_LEADER: &str = "marathon.leader";
-const METRONOME_LEADER: &str = "metronome.leader";
-const GATEWAY_LEADER: &str = "gateway.leader";
+/// What one machine leads at a time.
+struct Leading {
+    /// The host name that stands for it in URLs.
+    host: &'static str,
+    /// The name of the campaign.
+    name: &'static str,
+    /// The base URL, from what a leader says of itself.
+    pick: fn(&str) -> Option<String>,
+    port: u16,
+}
 
-fn leading(name: &str) -> String {
-    format!("http://{name}")
+const MASTER: Leading = Leading {
+    host: "master.leader",
+    name: karman_master::LEADERSHIP,
+    pick: |holder| Some(karman_master::Urls::of(holder)?.http),
+    port: sockets::MASTER,
+};
+const MARATHON: Leading = Leading {
+    host: "marathon.leader",
+    name: karman_orchestrator::LEADERSHIP,
+    pick: |holder| Some(karman_orchestrator::Urls::of(holder)?.marathon),
+    port: sockets::MARATHON,
+};
+const METRONOME: Leading = Leading {
+    host: "metronome.leader",
+    name: karman_orchestrator::LEADERSHIP,
+    pick: |holder| Some(karman_orchestrator::Urls::of(holder)?.metronome),
+    port: sockets::METRONOME,
+};
+const GATEWAY: Leading = Leading {
+    host: "gateway.leader",
+    name: karman_gateway::LEADERSHIP,
+    pick: |holder| Some(holder.to_owned()),
+    port: sockets::HTTPS,
+};
+
+impl Leading {
+    fn url(&self) -> String {
+        format!("http://{}", self.host)
+    }
 }
 
 async fn bind(
