@@ -8,6 +8,7 @@ pub mod data_dir;
 pub mod ports;
 mod reader;
 pub mod resources;
+pub mod roles;
 pub mod serve;
 pub mod up;
 

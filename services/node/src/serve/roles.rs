@@ -21,6 +21,7 @@ use crate::args::Role;
 use crate::config::Settings;
 use crate::config::access::ORCHESTRATOR;
 use crate::config::cluster::{Cluster, Engine};
+use crate::roles::StartError;
 use crate::{VERSION, capacity, resources};
 
 /// A role did not start.
@@ -36,20 +37,8 @@ pub enum Error {
     NoCluster,
     #[error("cannot make {}", path.display())]
     Folder { path: PathBuf, source: std::io::Error },
-    #[error("cannot find the path of this program, which every task's shim runs")]
-    Program(#[source] std::io::Error),
-    #[error("the master did not start")]
-    Master(#[from] karman_master::StartError),
-    #[error("the agent did not start")]
-    Agent(#[from] karman_agent::StartError),
-    #[error("the orchestrator did not start")]
-    Orchestrator(#[from] karman_orchestrator::StartError),
-    #[error("DNS did not start")]
-    Dns(#[from] karman_dns::StartError),
-    #[error("the catalog did not start")]
-    Catalog(#[from] karman_catalog::StartError),
-    #[error("the gateway did not start")]
-    Gateway(#[from] karman_gateway::StartError),
+    #[error(transparent)]
+    Role(#[from] StartError),
 }
 
 /// What all roles of this machine share.
@@ -62,7 +51,7 @@ struct Site {
 }
 
 /// What is left to do once a role is bound.
-type Starting = BoxFuture<'static, Result<(), Error>>;
+type Starting = BoxFuture<'static, Result<(), StartError>>;
 
 /// Starts the roles, and runs them until the tasks are stopped.
 pub(super) async fn run(
@@ -254,11 +243,11 @@ impl Site {
             resources,
             attributes,
             domain: fault_domain.clone(),
-            shim: std::env::current_exe().map_err(Error::Program)?,
+            shim: std::env::current_exe().map_err(StartError::Program)?,
             version: VERSION,
         };
         let tasks = self.tasks.clone();
-        Ok(async move { karman_agent::start(config, &tasks).await.map(drop).map_err(Error::from) }
+        Ok(async move { karman_agent::start(config, &tasks).await.map(drop).map_err(StartError::from) }
             .boxed())
     }
 }

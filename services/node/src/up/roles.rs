@@ -19,6 +19,7 @@ use crate::config::Settings;
 use crate::config::access::{ORCHESTRATOR, SERVICES};
 use crate::data_dir::{self, DataDir};
 use crate::resources;
+use crate::roles::StartError;
 use crate::{VERSION, capacity};
 
 /// Everything of one machine is reached here.
@@ -31,24 +32,12 @@ pub enum Error {
     DataDir(#[from] data_dir::Error),
     #[error(transparent)]
     Store(#[from] OpenError),
-    #[error("cannot find the path of this program, which every task's shim runs")]
-    Program(#[source] std::io::Error),
     #[error("an agent's listener has no address")]
     Address(#[source] std::io::Error),
     #[error(transparent)]
     Resources(#[from] resources::Error),
-    #[error("the master did not start")]
-    Master(#[from] karman_master::StartError),
-    #[error("an agent did not start")]
-    Agent(#[from] karman_agent::StartError),
-    #[error("the orchestrator did not start")]
-    Orchestrator(#[from] karman_orchestrator::StartError),
-    #[error("DNS did not start")]
-    Dns(#[from] karman_dns::StartError),
-    #[error("the catalog did not start")]
-    Catalog(#[from] karman_catalog::StartError),
-    #[error("the gateway did not start")]
-    Gateway(#[from] karman_gateway::StartError),
+    #[error(transparent)]
+    Role(#[from] StartError),
 }
 
 /// What Karman's own services show to a master that asks: new with every start,
@@ -116,7 +105,7 @@ pub(super) async fn start(
         settings: settings.master.clone(),
         access: own.admitted(settings.access.clone()),
     };
-    karman_master::start(config, &groups.master).await?;
+    karman_master::start(config, &groups.master).await.map_err(StartError::from)?;
     let tasks = &groups.others;
     let orchestrator = karman_orchestrator::Config {
         marathon: marathon.into(),
@@ -154,19 +143,19 @@ pub(super) async fn start(
         async {
             try_join_all(agents.into_iter().map(|config| karman_agent::start(config, tasks)))
                 .await
-                .map_err(Error::from)
+                .map_err(StartError::from)
         },
-        async { karman_orchestrator::start(orchestrator, tasks).await.map_err(Error::from) },
-        async { karman_dns::start(dns, tasks).await.map_err(Error::from) },
+        async { karman_orchestrator::start(orchestrator, tasks).await.map_err(StartError::from) },
+        async { karman_dns::start(dns, tasks).await.map_err(StartError::from) },
         async {
             karman_catalog::start(karman_catalog::Config { http: catalog, version: VERSION }, tasks)
                 .await
-                .map_err(Error::from)
+                .map_err(StartError::from)
         },
     )?;
     let config = gateway_config(settings, data_dir, gateway, urls, store)?;
     let config = karman_gateway::Config { credentials: own.services, ..config };
-    karman_gateway::start(config, tasks).await?;
+    karman_gateway::start(config, tasks).await.map_err(StartError::from)?;
     Ok(())
 }
 
@@ -176,7 +165,7 @@ fn agents_configs(
     listeners: Vec<TcpListener>,
     urls: &Urls,
 ) -> Result<Vec<karman_agent::Config>, Error> {
-    let shim: PathBuf = std::env::current_exe().map_err(Error::Program)?;
+    let shim: PathBuf = std::env::current_exe().map_err(StartError::Program)?;
     let count = listeners.len();
     let resources =
         resources::divide(&settings.resources, capacity::detect(data_dir.path()), count)?;
