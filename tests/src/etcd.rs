@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use karman_store::etcd::{Options, Tls};
+use karman_rt::tls::Files;
+use karman_store::etcd::Options;
 
 use crate::requirement;
 
@@ -89,7 +90,7 @@ impl Member {
 pub fn options(members: &[Member], tls: &Path) -> Options {
     let store = tls.join("store");
     Options {
-        tls: Some(Tls {
+        tls: Some(Files {
             ca: store.join("ca.pem"),
             certificate: store.join("client.pem"),
             key: store.join("client.key"),

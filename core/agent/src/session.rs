@@ -4,7 +4,6 @@
 //! events. It reconnects for ever, to each configured master in turn, or to the
 //! one that another names, unless a master says that the agent is removed.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use karman_api::session::master_message::Body;
@@ -13,7 +12,7 @@ use karman_api::session::{
     AgentMessage, LEADER, LOST, MasterMessage, Register, Registered, Rejected, agent_message,
 };
 use karman_rt::time::now_ms;
-use karman_rt::tls::Files;
+use karman_rt::tls::{Files, Pem, Unreadable};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use tokio_stream::wrappers::ReceiverStream;
@@ -71,8 +70,8 @@ enum Ended {
     Closed,
     #[error("another master leads, at {leader}")]
     Elsewhere { leader: String },
-    #[error("the certificate for the session cannot be read from '{}'", path.display())]
-    Certificate { path: PathBuf, source: std::io::Error },
+    #[error("there is no certificate for the session")]
+    Certificate(#[from] Unreadable),
     #[error("the master sent something else than an answer to the registration")]
     Protocol,
     #[error("the master refuses this agent: {reason}")]
@@ -186,11 +185,8 @@ async fn session(to: To<'_>, events: &mpsc::Sender<Event>, registered: &mut bool
 
 /// TLS on both sides; the files may have been replaced since the last session.
 fn secured(files: &Files) -> Result<ClientTlsConfig, Ended> {
-    let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|source| Ended::Certificate { path: path.clone(), source })
-    };
-    let identity = Identity::from_pem(read(&files.certificate)?, read(&files.key)?);
-    let authority = Certificate::from_pem(read(&files.ca)?);
+    let Pem { ca, certificate, key } = files.read()?;
+    let (identity, authority) = (Identity::from_pem(certificate, key), Certificate::from_pem(ca));
     Ok(ClientTlsConfig::new().identity(identity).ca_certificate(authority))
 }
 

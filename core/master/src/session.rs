@@ -4,7 +4,6 @@
 //! events for the core, which writes the other direction by itself.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,7 +15,7 @@ use karman_api::session::master_message::Body as MessageBody;
 use karman_api::session::session_server::{Session, SessionServer};
 use karman_api::session::{AgentMessage, LEADER, LOST, MasterMessage};
 use karman_rt::Tasks;
-use karman_rt::tls::Files;
+use karman_rt::tls::{Files, Pem, Unreadable};
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
 use tokio_stream::wrappers::{ReceiverStream, TcpListenerStream};
@@ -47,19 +46,16 @@ pub(crate) struct Server {
 /// Why sessions cannot be served.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    #[error("cannot read '{}'", path.display())]
-    Read { path: PathBuf, source: std::io::Error },
+    #[error("there is no certificate for the agents' sessions")]
+    Read(#[from] Unreadable),
     #[error("the certificate for the agents' sessions cannot be used")]
     Tls(#[source] tonic::transport::Error),
 }
 
 /// TLS on both sides.
 fn secured(files: &Files) -> Result<ServerTlsConfig, Error> {
-    let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|source| Error::Read { path: path.clone(), source })
-    };
-    let identity = Identity::from_pem(read(&files.certificate)?, read(&files.key)?);
-    let authority = Certificate::from_pem(read(&files.ca)?);
+    let Pem { ca, certificate, key } = files.read()?;
+    let (identity, authority) = (Identity::from_pem(certificate, key), Certificate::from_pem(ca));
     Ok(ServerTlsConfig::new().identity(identity).client_ca_root(authority))
 }
 

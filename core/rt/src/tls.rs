@@ -4,6 +4,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fmt, fs, io};
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -24,6 +25,42 @@ pub struct Files {
     pub ca: PathBuf,
     pub certificate: PathBuf,
     pub key: PathBuf,
+}
+
+/// What is in the files, for libraries that take it as it is.
+#[derive(Clone)]
+pub struct Pem {
+    pub ca: Vec<u8>,
+    pub certificate: Vec<u8>,
+    pub key: Vec<u8>,
+}
+
+impl fmt::Debug for Pem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// A file of an identity cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("'{}' cannot be read", path.display())]
+pub struct Unreadable {
+    pub path: PathBuf,
+    source: io::Error,
+}
+
+impl Files {
+    /// Reads all three.
+    ///
+    /// # Errors
+    /// With the first file that cannot be read.
+    pub fn read(&self) -> Result<Pem, Unreadable> {
+        let read = |path: &PathBuf| {
+            fs::read(path).map_err(|source| Unreadable { path: path.clone(), source })
+        };
+        let Self { ca, certificate, key } = self;
+        Ok(Pem { ca: read(ca)?, certificate: read(certificate)?, key: read(key)? })
+    }
 }
 
 /// Why an identity cannot be used.

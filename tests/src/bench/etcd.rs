@@ -10,8 +10,9 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result};
 use karman_installer::pki::{self, Authority};
 use karman_installer::plan::Role;
+use karman_rt::tls::Files;
 use karman_store::Store;
-use karman_store::etcd::{Etcd, Options, Tls};
+use karman_store::etcd::{Etcd, Options};
 use tempfile::TempDir;
 
 /// Where it is, if not on the path.
@@ -99,7 +100,7 @@ impl Members {
         endpoints.rotate_left(first);
         let file = |name: &str| self.folder.path().join("tls/store").join(name);
         let tls =
-            Tls { ca: file("ca.pem"), certificate: file("client.pem"), key: file("client.key") };
+            Files { ca: file("ca.pem"), certificate: file("client.pem"), key: file("client.key") };
         let options = Options { tls: Some(tls), ..Options::new(endpoints) };
         Ok(Etcd::open(options)?)
     }

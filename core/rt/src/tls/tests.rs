@@ -9,7 +9,7 @@ fn what_cannot_be_used_is_named() {
     let other = authority.write(&folder.path().join("b"), &["127.0.0.1", AGENT]);
     drop(Identity::load(good.clone()).unwrap());
     let empty = folder.path().join("empty.pem");
-    std::fs::write(&empty, "").unwrap();
+    fs::write(&empty, "").unwrap();
     for (files, expected) in [
         (Files { ca: folder.path().join("none"), ..good.clone() }, "cannot read"),
         (Files { certificate: empty.clone(), ..good.clone() }, "no certificate in"),

@@ -30,7 +30,7 @@ mod reading;
 mod watching;
 mod wire;
 
-pub use options::{OpenError, Options, Tls};
+pub use options::{OpenError, Options};
 
 use client::Client;
 use leading::{Campaign, Owner, Request};

@@ -1,10 +1,9 @@
 //! How etcd is reached.
 
 use std::fmt;
-use std::io;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use karman_rt::tls::{Files, Pem, Unreadable};
 use tonic::transport::{Certificate, ClientTlsConfig, Endpoint, Identity, Uri};
 
 /// Until a connection is there.
@@ -23,7 +22,8 @@ pub struct Options {
     /// Its members, as `https://10.0.0.1:2379` or `10.0.0.1:2379`; the first is
     /// tried first.
     pub endpoints: Vec<String>,
-    pub tls: Option<Tls>,
+    /// Read for each connection, so that they may be renewed.
+    pub tls: Option<Files>,
     /// Everything lies under this key.
     pub prefix: String,
     /// How long a leader that is silent is waited for. etcd knows whole seconds,
@@ -38,14 +38,6 @@ impl Options {
     }
 }
 
-/// PEM files. They are read for each connection, so that they may be renewed.
-#[derive(Clone, Debug)]
-pub struct Tls {
-    pub ca: PathBuf,
-    pub certificate: PathBuf,
-    pub key: PathBuf,
-}
-
 /// The store cannot be used as it is configured.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
@@ -55,8 +47,8 @@ pub enum OpenError {
     Endpoint { endpoint: String, rule: &'static str },
     #[error("the prefix '{prefix}' is not an absolute path such as /karman")]
     Prefix { prefix: String },
-    #[error("'{}' cannot be read", .path.display())]
-    File { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    File(#[from] Unreadable),
     #[error(
         "the certificates for etcd cannot be used; check that ca, certificate and key are PEM and belong together"
     )]
@@ -67,7 +59,7 @@ pub enum OpenError {
 #[derive(Clone)]
 pub(super) struct Member {
     uri: Uri,
-    tls: Option<Tls>,
+    tls: Option<Files>,
 }
 
 impl fmt::Debug for Member {
@@ -97,18 +89,15 @@ impl Member {
             .keep_alive_timeout(PING_TIMEOUT)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
-        let Some(Tls { ca, certificate, key }) = &self.tls else { return Ok(endpoint) };
+        let Some(files) = &self.tls else { return Ok(endpoint) };
+        let Pem { ca, certificate, key } = files.read()?;
         let host = self.uri.host().unwrap_or_default().trim_matches(['[', ']']);
         let tls = ClientTlsConfig::new()
             .domain_name(host)
-            .ca_certificate(Certificate::from_pem(read(ca)?))
-            .identity(Identity::from_pem(read(certificate)?, read(key)?));
+            .ca_certificate(Certificate::from_pem(ca))
+            .identity(Identity::from_pem(certificate, key));
         endpoint.tls_config(tls).map_err(OpenError::Tls)
     }
-}
-
-fn read(path: &PathBuf) -> Result<Vec<u8>, OpenError> {
-    std::fs::read(path).map_err(|source| OpenError::File { path: path.clone(), source })
 }
 
 fn uri(endpoint: &str, tls: bool) -> Result<Uri, OpenError> {

@@ -40,13 +40,12 @@ pub(super) fn open(
             Ok(Embedded::open(&folder.join("store.redb"))?)
         }
         Engine::Etcd => {
-            let karman_rt::tls::Files { ca, certificate, key } = machine.store_tls.clone();
             // The member on this machine first: the others are further away.
             let mut members = cluster.masters.clone();
             members.sort_by_key(|member| *member != machine.address);
             let endpoints = members.iter().map(|member| cluster.url("https", *member, ETCD));
             let options = etcd::Options {
-                tls: Some(etcd::Tls { ca, certificate, key }),
+                tls: Some(machine.store_tls.clone()),
                 ..etcd::Options::new(endpoints.collect())
             };
             Ok(Etcd::open(options)?)

@@ -33,10 +33,11 @@ fn what_cannot_be_right_is_said_at_once() {
     assert!(matches!(Member::all(&options), Err(OpenError::NoEndpoints)));
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name);
-    let tls = Tls { ca: path("ca"), certificate: path("crt"), key: path("key") };
+    let tls = Files { ca: path("ca"), certificate: path("crt"), key: path("key") };
     let options = Options { tls: Some(tls), ..Options::new(vec!["a:1".into()]) };
     let error = Member::all(&options).unwrap_err();
-    assert!(matches!(&error, OpenError::File { path, .. } if path.ends_with("ca")), "{error}");
+    let ca = |error: &Unreadable| error.path.ends_with("ca");
+    assert!(matches!(&error, OpenError::File(error) if ca(error)), "{error}");
     for name in ["ca", "crt", "key"] {
         std::fs::write(path(name), "no certificate").unwrap();
     }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
+use karman_rt::tls::Files;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use tempfile::TempDir;
 
-use crate::etcd::{Etcd, Options, Tls};
+use crate::etcd::{Etcd, Options};
 
 /// Whatever is awaited of etcd takes seconds at most, on a busy machine too.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -151,8 +152,11 @@ impl Cluster {
     pub(super) fn options(&self) -> Options {
         let endpoints = (0..self.members.len()).map(|member| self.client(member)).collect();
         let file = |name: &str| self.folder.path().join(name);
-        let tls =
-            || Tls { ca: file("ca.pem"), certificate: file("client.pem"), key: file("client.key") };
+        let tls = || Files {
+            ca: file("ca.pem"),
+            certificate: file("client.pem"),
+            key: file("client.key"),
+        };
         Options { tls: self.tls.then(tls), ..Options::new(endpoints) }
     }
 
