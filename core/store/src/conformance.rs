@@ -24,6 +24,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("a deposed leader stores nothing", |store| deposed(store).boxed()),
     ("a campaign waits for the leader", |store| campaign_waits(store).boxed()),
     ("a leader that comes back does not wait", |store| former_self(store).boxed()),
+    ("a leader of whom it is said that it ended may lead on", |store| said_ended(store).boxed()),
     ("everybody sees who leads", |store| leader_is_seen(store).boxed()),
     ("names are led independently", |store| independent_names(store).boxed()),
     ("concurrent commits are ordered and complete", |store| concurrent(store).boxed()),
@@ -175,6 +176,21 @@ async fn former_self(store: Arc<dyn Store>) {
     let token = again.fence.token;
     drop(again);
     assert!(other.await.unwrap().fence.token > token);
+}
+
+async fn said_ended(store: Arc<dyn Store>) {
+    let leader = lead(&*store).await;
+    let holder = "me".to_owned();
+    let other = Leader { holder: holder.clone(), token: leader.fence.token - 1 };
+    let this = Leader { holder, token: leader.fence.token };
+    for said in [other, this.clone()] {
+        store.expire("test", &said).await;
+        store.commit(&leader.fence, vec![put("/a", "")]).await.unwrap();
+        assert!(!*leader.lost.borrow());
+    }
+    let mut seen = store.leader("test");
+    assert_eq!(*seen.wait_for(Option::is_some).await.unwrap(), Some(this));
+    store.expire("never", &Leader { holder: "me".into(), token: 1 }).await;
 }
 
 async fn leader_is_seen(store: Arc<dyn Store>) {

@@ -19,11 +19,13 @@ pub mod etcd;
 mod history;
 mod limits;
 mod replica;
+mod vigil;
 
 pub use limits::{
     CHANGES_MAX, COMMIT_BYTES_MAX, HOLDER_BYTES_MAX, KEY_BYTES_MAX, VALUE_BYTES_MAX, parts,
 };
 pub use replica::Replica;
+pub use vigil::campaign;
 
 /// Grows with every commit, never goes backwards; commits that were under way at
 /// the same time may share one. For comparing within one process.
@@ -145,4 +147,10 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// Who leads `name`, as far as this process knows; `None` while nobody does.
     /// It may be behind, so it is for redirecting, never for deciding.
     fn leader(&self, name: &str) -> watch::Receiver<Option<Leader>>;
+
+    /// Says that the process that leads `name` as `leader` has ended, so that
+    /// campaigns need not wait for its lease; they do where the store does not
+    /// answer. Where another leads by now, nothing happens; where it has not ended
+    /// after all, it leads on or is deposed.
+    fn expire<'a>(&'a self, name: &'a str, leader: &'a Leader) -> BoxFuture<'a, ()>;
 }

@@ -123,7 +123,9 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
     karman_rt::http::serve("metronome", metronome, door, tasks);
 
     let replica = Replica::follow(Arc::clone(&store), record::PREFIX, tasks);
-    let leadership = store.campaign(LEADERSHIP, &urls.holder()).await?;
+    let door = |holder: &str| Some(Urls::of(holder)?.marathon);
+    let leadership =
+        karman_store::campaign(&*store, LEADERSHIP, &urls.holder(), door).await?;
     let mut core = Core::new(seed());
     let entries = replica.caught_up(&leadership.fence).await?;
     core.restore(Timestamp(karman_rt::time::now_ms()), &entries)?;

@@ -52,6 +52,10 @@ impl Store for Reluctant {
     fn leader(&self, name: &str) -> watch::Receiver<Option<Leader>> {
         self.store.leader(name)
     }
+
+    fn expire<'a>(&'a self, name: &'a str, leader: &'a Leader) -> BoxFuture<'a, ()> {
+        self.store.expire(name, leader)
+    }
 }
 
 #[tokio::test]

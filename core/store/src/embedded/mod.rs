@@ -132,6 +132,11 @@ impl Store for Embedded {
     fn leader(&self, name: &str) -> watch::Receiver<Option<Leader>> {
         self.leaders.leader(name)
     }
+
+    /// Leaders live in this process; none ends without being seen.
+    fn expire<'a>(&'a self, _: &'a str, _: &'a Leader) -> BoxFuture<'a, ()> {
+        std::future::ready(()).boxed()
+    }
 }
 
 impl Drop for Embedded {

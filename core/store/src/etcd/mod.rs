@@ -18,6 +18,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use karman_rt::Tasks;
 use tokio::sync::{mpsc, oneshot, watch};
+use tracing::debug;
 
 use crate::{Change, Error, Fence, Leader, Leadership, Loaded, Revision, Store, Watch, limits};
 
@@ -34,8 +35,10 @@ pub use options::{OpenError, Options};
 
 use client::Client;
 use leading::{Campaign, Owner, Request};
+use machines::call::Call;
 use machines::candidate::{Candidate, Setup};
 use machines::keys::Keys;
+use machines::record::Claim;
 use options::Member;
 use watching::View;
 
@@ -164,6 +167,17 @@ impl Store for Etcd {
 
     fn leader(&self, name: &str) -> watch::Receiver<Option<Leader>> {
         self.view(name).leader.subscribe()
+    }
+
+    fn expire<'a>(&'a self, name: &'a str, leader: &'a Leader) -> BoxFuture<'a, ()> {
+        async move {
+            let Leader { holder, token } = leader;
+            let claim = Claim { token: *token, holder: holder.clone() };
+            let expire = claim.expire(self.keys.claim(name));
+            let outcome = self.client.call(Call::Txn(expire)).await;
+            debug!(name, token, ?outcome, "a claim was to expire");
+        }
+        .boxed()
     }
 }
 

@@ -46,7 +46,9 @@ impl Writer {
 
     /// Leads until somebody else does.
     async fn lead(&self) -> Result<(), OpenError> {
-        let Leadership { fence, mut lost } = self.store.campaign(LEADERSHIP, &self.holder).await?;
+        let door = |holder: &str| Some(holder.to_owned());
+        let campaign = karman_store::campaign(&*self.store, LEADERSHIP, &self.holder, door);
+        let Leadership { fence, mut lost } = campaign.await?;
         self.complete(&fence).await?;
         info!("this gateway keeps the users");
         self.leads.send_replace(Some(fence));

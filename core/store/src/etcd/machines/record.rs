@@ -3,6 +3,8 @@
 
 use bytes::Bytes;
 
+use super::call::{Compare, Op, Txn};
+
 /// The durable fence of a name. Every transaction of its leader compares it with
 /// what that leader wrote last, and writes the next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +62,12 @@ impl Claim {
     pub(crate) fn decode(value: &[u8]) -> Option<Self> {
         let (token, holder) = std::str::from_utf8(value).ok()?.split_once(' ')?;
         Some(Self { token: token.parse().ok()?, holder: holder.to_owned() })
+    }
+
+    /// Takes this claim away before its lease does, if it is still there.
+    pub(crate) fn expire(&self, key: String) -> Txn {
+        let compare = vec![Compare::ValueIs { key: key.clone(), value: self.encode() }];
+        Txn { compare, then: vec![Op::Delete { key }], otherwise: vec![] }
     }
 }
 

@@ -1,7 +1,8 @@
 //! What goes wrong, and that everything is well again once nothing does.
 
 use super::{Action, CLAIM, DATA, FENCE, HOSTS, Header, MARK, World};
-use crate::etcd::machines::record::Record;
+use crate::etcd::machines::call::Call;
+use crate::etcd::machines::record::{Claim, Record};
 
 impl World {
     pub(super) fn fault(&mut self) {
@@ -19,7 +20,8 @@ impl World {
             62..74 => self.compact(),
             74..82 => self.back_up(),
             82..87 => self.restore(),
-            87..92 => {
+            87..90 => self.expire_the_claim(),
+            90..94 => {
                 self.seen.insert("resigned");
                 self.after(host, 1, Action::Resign);
             }
@@ -61,6 +63,15 @@ impl World {
         let which = self.rng.index(8);
         self.cluster.expire_one(which);
         self.seen.insert("a lease ended early");
+        self.claim_changed();
+    }
+
+    /// Somebody thinks that the leader has ended, rightly or not.
+    fn expire_the_claim(&mut self) {
+        let claim = self.cluster.state.data.get(CLAIM);
+        let Some(claim) = claim.and_then(|found| Claim::decode(&found.value)) else { return };
+        self.cluster.serve(self.now, Call::Txn(claim.expire(CLAIM.to_owned())));
+        self.seen.insert("a claim expired");
         self.claim_changed();
     }
 

@@ -166,3 +166,23 @@ async fn who_resigns_is_followed_at_once() {
     drop(leader);
     soon("follows", next).await.unwrap();
 }
+
+/// The lease here lasts longer than this test waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_the_lease_of_a_process_that_ended() {
+    let Some(cluster) = Cluster::start(1, false) else { return };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let holder = format!("http://{}", listener.local_addr().unwrap());
+    let options = Options { lease_ttl: 10 * PATIENCE, ..cluster.options() };
+    let store = Etcd::open(options).unwrap();
+    let leader = store.campaign("test", &holder).await.unwrap();
+    let other = cluster.open();
+    let next = tokio::spawn(async move {
+        crate::campaign(&*other, "test", "http://me", |holder| Some(holder.to_owned())).await
+    });
+    let (line, _) = soon("it is watched", listener.accept()).await.unwrap();
+    // As when it is killed: nothing is given back.
+    drop((store, listener, line));
+    let next = soon("the next one leads", next).await.unwrap().unwrap();
+    assert!(next.fence.token > leader.fence.token);
+}
