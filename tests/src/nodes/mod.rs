@@ -3,6 +3,7 @@
 
 mod cluster;
 mod faults;
+mod joining;
 mod life;
 mod machines;
 
