@@ -119,7 +119,7 @@ async fn carry_out(plan: Plan, network: Network, machines: Machines) -> Result<R
         })
         .collect();
     let watching = tokio::task::spawn_local(look(Rc::clone(&site)));
-    let kill_to_write = trouble::cause(&site, plan).await?;
+    let kill_to_write = trouble::cause(&site, plan).await.with_context(|| site.logs())?;
     site.stop.replace(true);
     for writer in writers {
         writer.await?;
@@ -146,15 +146,19 @@ impl Site {
                 return Ok(());
             }
             if begun.elapsed() > START_MAX {
-                let logs = machines::places().into_iter().map(|place| {
-                    let log = self.machines.borrow().log(place);
-                    format!("--- {} of machine {}\n{log}", place.1.name(), place.0)
-                });
-                let logs: Vec<String> = logs.collect();
-                anyhow::bail!("the datacenter does not come up\n{}", logs.join("\n"));
+                anyhow::bail!("the datacenter does not come up\n{}", self.logs());
             }
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// What all roles said last.
+    fn logs(&self) -> String {
+        let logs = machines::places().into_iter().map(|place| {
+            let log = self.machines.borrow().log(place);
+            format!("--- {} of machine {}\n{log}", place.1.name(), place.0)
+        });
+        logs.collect::<Vec<_>>().join("\n")
     }
 
     fn stopped(&self) -> bool {

@@ -132,6 +132,19 @@ async fn settled(site: &Site) -> Result<()> {
     Ok(())
 }
 
+/// Who takes writes may be about to claim its name anew, after its lease ended
+/// in the trouble before.
+async fn known_leader(site: &Site, name: &str) -> Result<u8> {
+    let begun = Instant::now();
+    loop {
+        match leading(site, name) {
+            Some(machine) => return Ok(machine),
+            None if begun.elapsed() > CALM_MAX => bail!("nobody leads {name}"),
+            None => tokio::time::sleep(ATTEMPT_PAUSE).await,
+        }
+    }
+}
+
 /// Kills the leader of the one or the other, and takes the time until its
 /// successor, or it itself once it was started again, stores something.
 async fn kill_leader(site: &Site, number: u32) -> Result<Duration> {
@@ -139,7 +152,7 @@ async fn kill_leader(site: &Site, number: u32) -> Result<Duration> {
         0 => ("orchestrator", Role::Orchestrator),
         _ => ("master", Role::Master),
     };
-    let Some(machine) = leading(site, name) else { bail!("nobody leads {name}") };
+    let machine = known_leader(site, name).await?;
     let begun = Instant::now();
     site.machines.borrow_mut().kill_9((machine, role))?;
     site.count("kill of a leader");
