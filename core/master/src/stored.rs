@@ -4,6 +4,8 @@
 //! never model types. Unknown fields of a later release are left out.
 
 use std::net::IpAddr;
+use std::num::NonZero;
+use std::thread;
 
 use bytes::Bytes;
 use karman_api::mesos::v1;
@@ -131,8 +133,30 @@ enum MaintenanceObject {
     },
 }
 
-/// Reads all objects; those of other kinds are left alone.
+/// Objects that are worth a thread of their own.
+const SHARE_MIN: usize = 2048;
+
+/// Reads all objects; those of other kinds are left alone. A new leader waits for
+/// this, so all processors take part where there are many.
 pub fn read(entries: &[Entry]) -> Result<Contents, StartError> {
+    let threads = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = entries.len().div_ceil(threads).max(SHARE_MIN);
+    if entries.len() <= share {
+        return read_share(entries);
+    }
+    thread::scope(|scope| {
+        let readers: Vec<_> =
+            entries.chunks(share).map(|share| scope.spawn(|| read_share(share))).collect();
+        let mut contents = Contents::default();
+        for reader in readers {
+            let read = reader.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            contents.absorb(read?);
+        }
+        Ok(contents)
+    })
+}
+
+fn read_share(entries: &[Entry]) -> Result<Contents, StartError> {
     let mut contents = Contents::default();
     for entry in entries {
         read_entry(entry, &mut contents)?;

@@ -79,6 +79,20 @@ pub struct Contents {
     pub gone: Vec<(AgentId, Timestamp)>,
 }
 
+impl Contents {
+    /// Takes in what was read from other objects of the same store.
+    pub fn absorb(&mut self, other: Self) {
+        let Self { agents, frameworks, weights, quotas, maintenance, gone } = other;
+        self.agents.extend(agents);
+        self.frameworks.extend(frameworks);
+        self.weights.extend(weights);
+        self.quotas.extend(quotas);
+        self.gone.extend(gone);
+        self.maintenance.schedule.windows.extend(maintenance.schedule.windows);
+        self.maintenance.down.extend(maintenance.down);
+    }
+}
+
 /// Why what is stored cannot be: another release, or a damaged store.
 #[derive(Debug, thiserror::Error)]
 pub enum Unrestorable {

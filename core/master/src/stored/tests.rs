@@ -80,3 +80,19 @@ fn a_damaged_object_is_named() {
         );
     }
 }
+
+#[test]
+fn many_objects_are_read_in_parts_and_keep_their_order() {
+    let agent = json!({"version": "V1", "info": {"hostname": "h"}, "ip": "10.0.0.1",
+        "agent_version": "1", "registered_ms": 5});
+    let names: Vec<String> = (0..3 * SHARE_MIN).map(|n| format!("a{n:05}")).collect();
+    let mut entries: Vec<Entry> =
+        names.iter().map(|name| entry(&format!("{AGENTS}{name}"), &agent)).collect();
+    entries.push(entry(WEIGHTS, &json!({"version": "V1", "weights": [{"role": "a", "weight": 2}]})));
+    let contents = read(&entries).unwrap();
+    let found: Vec<&str> = contents.agents.iter().map(|agent| agent.id.as_str()).collect();
+    assert_eq!(found, names);
+    assert_eq!(contents.weights.len(), 1);
+    entries.push(entry(QUOTAS, &json!("nonsense")));
+    assert!(matches!(read(&entries), Err(StartError::Stored { key, .. }) if key == QUOTAS));
+}
