@@ -8,7 +8,6 @@
 //! It knows nothing of services; it never decides where a task runs.
 
 pub mod admit;
-pub mod cgroup;
 pub mod checks;
 mod core;
 mod disk;
@@ -22,7 +21,6 @@ pub mod lifecycle;
 mod machine;
 mod meta;
 mod probe;
-pub mod process;
 pub mod recover;
 mod session;
 mod settings;
@@ -32,6 +30,8 @@ pub mod updates;
 mod view;
 mod volume_folders;
 pub mod volumes;
+
+pub use karman_container::{cgroup, process};
 
 use std::io;
 use std::net::IpAddr;

@@ -29,6 +29,7 @@ pub(super) fn limits(task: &TaskInfo, wanted: &Resources) -> Limits {
             .map(|cpus| whole((cpus * QUOTA_US_PER_CPU).max(QUOTA_US_MIN))),
         memory_bytes: finite(limit("mem")).map(bytes),
         memory_soft_bytes: request("mem").map(bytes),
+        ..Limits::default()
     }
 }
 

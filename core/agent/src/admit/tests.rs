@@ -126,6 +126,10 @@ fn a_plain_command() {
                 memory_soft_bytes: Some(
                     67108864,
                 ),
+                swap_bytes: None,
+                pids: None,
+                cpuset: None,
+                blkio_weight: None,
             },
             grace_ms: 3000,
             completion_ms_max: None,
@@ -163,6 +167,7 @@ fn limits_replace_requests_as_bounds() {
         cpu_quota_us: None,
         memory_bytes: Some(96 << 20),
         memory_soft_bytes: Some(64 << 20),
+        ..Limits::default()
     };
     assert_eq!(plan.limits, expected);
 }

@@ -248,6 +248,7 @@ fn limits_hold_and_leave_nothing_behind() {
             cpu_quota_us: Some(50_000),
             memory_bytes: Some(64 << 20),
             memory_soft_bytes: Some(64 << 20),
+            ..Limits::default()
         };
     };
     let run = Run::with("cat /proc/self/cgroup; cat /proc/self/oom_score_adj", limited);

@@ -20,8 +20,18 @@ pub(super) const DEPTH: usize = 3;
 /// The mounted hierarchies that hold the controllers we need.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hierarchy {
-    V1 { cpu: PathBuf, cpuacct: PathBuf, memory: PathBuf },
-    V2 { root: PathBuf },
+    V1 {
+        cpu: PathBuf,
+        cpuacct: PathBuf,
+        memory: PathBuf,
+        pids: Option<PathBuf>,
+        devices: Option<PathBuf>,
+        cpuset: Option<PathBuf>,
+        blkio: Option<PathBuf>,
+    },
+    V2 {
+        root: PathBuf,
+    },
 }
 
 impl Hierarchy {
@@ -35,7 +45,15 @@ impl Hierarchy {
         };
         if let (Some(cpu), Some(memory)) = (v1("cpu"), v1("memory")) {
             let cpuacct = v1("cpuacct").unwrap_or_else(|| cpu.clone());
-            return Some(Self::V1 { cpu, cpuacct, memory });
+            return Some(Self::V1 {
+                cpu,
+                cpuacct,
+                memory,
+                pids: v1("pids"),
+                devices: v1("devices"),
+                cpuset: v1("cpuset"),
+                blkio: v1("blkio"),
+            });
         }
         mounts
             .lines()
@@ -48,19 +66,30 @@ impl Hierarchy {
     pub fn group(&self, agent: &str, container: &str) -> Group {
         let below = Path::new(ROOT).join(agent).join(container);
         match self {
-            Self::V1 { cpu, cpuacct, memory } => Group {
-                unified: false,
-                cpu: cpu.join(&below),
-                cpuacct: cpuacct.join(&below),
-                memory: memory.join(&below),
-            },
+            Self::V1 { cpu, cpuacct, memory, pids, devices, cpuset, blkio } => {
+                let of = |root: &Option<PathBuf>| root.as_ref().map(|root| root.join(&below));
+                Group {
+                    unified: false,
+                    cpu: cpu.join(&below),
+                    cpuacct: cpuacct.join(&below),
+                    memory: memory.join(&below),
+                    pids: of(pids),
+                    devices: of(devices),
+                    cpuset: of(cpuset),
+                    blkio: of(blkio),
+                }
+            }
             Self::V2 { root } => {
                 let folder = root.join(below);
                 Group {
                     unified: true,
                     cpu: folder.clone(),
                     cpuacct: folder.clone(),
-                    memory: folder,
+                    memory: folder.clone(),
+                    pids: Some(folder.clone()),
+                    devices: Some(folder.clone()),
+                    cpuset: Some(folder.clone()),
+                    blkio: Some(folder),
                 }
             }
         }
@@ -82,7 +111,10 @@ impl Hierarchy {
     /// The containers of an agent that have groups.
     fn containers(&self, agent: &str) -> BTreeSet<String> {
         let roots = match self {
-            Self::V1 { cpu, cpuacct, memory } => BTreeSet::from([cpu, cpuacct, memory]),
+            Self::V1 { cpu, cpuacct, memory, pids, devices, cpuset, blkio } => {
+                let optional = [pids, devices, cpuset, blkio].into_iter().flatten();
+                [cpu, cpuacct, memory].into_iter().chain(optional).collect()
+            }
             Self::V2 { root } => BTreeSet::from([root]),
         };
         let folders = roots.into_iter().filter_map(|root| {
@@ -104,7 +136,7 @@ impl Hierarchy {
             cpu_shares: 2,
             cpu_quota_us: Some(super::CFS_PERIOD_US),
             memory_bytes: Some(64 << 20),
-            memory_soft_bytes: None,
+            ..super::Limits::default()
         };
         let result = group.create(&limits);
         group.remove();

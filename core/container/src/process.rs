@@ -36,12 +36,12 @@ fn start_time(stat: &str) -> Option<u64> {
     rest.split(' ').nth(19)?.parse().ok()
 }
 
-pub(crate) fn pid(number: u32) -> Option<Pid> {
+pub fn pid(number: u32) -> Option<Pid> {
     i32::try_from(number).ok().and_then(Pid::from_raw)
 }
 
 /// Every process below `root`, without itself.
-pub(crate) fn descendants(root: u32) -> BTreeSet<u32> {
+pub fn descendants(root: u32) -> BTreeSet<u32> {
     let mut found = BTreeSet::new();
     let mut open = vec![root];
     while let Some(parent) = open.pop() {
@@ -65,14 +65,14 @@ fn children(parent: u32) -> Vec<u32> {
 }
 
 /// Sends a signal; that the process is gone already is no error.
-pub(crate) fn signal(number: u32, signal: Signal) {
+pub fn signal(number: u32, signal: Signal) {
     if let Some(pid) = pid(number) {
         let _gone = kill_process(pid, signal);
     }
 }
 
 /// Sends a signal to a process group; that it is gone already is no error.
-pub(crate) fn signal_group(leader: u32, signal: Signal) {
+pub fn signal_group(leader: u32, signal: Signal) {
     if let Some(pid) = pid(leader) {
         let _gone = kill_process_group(pid, signal);
     }

@@ -2,7 +2,9 @@
 //! used. Both generations; the first where its cpu and memory controllers are
 //! mounted, since the second then does not have them.
 
+mod devices;
 mod hierarchy;
+mod limit;
 mod stats;
 
 pub use hierarchy::Hierarchy;
@@ -17,8 +19,10 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::spec::Device;
+
 /// The period over which CPU time is metered.
-const CFS_PERIOD_US: u64 = 100_000;
+pub(crate) const CFS_PERIOD_US: u64 = 100_000;
 
 /// How often a folder is created again that another container's end removed
 /// in between.
@@ -39,6 +43,19 @@ pub struct Limits {
     pub memory_bytes: Option<u64>,
     /// Under pressure the kernel reclaims down to this.
     pub memory_soft_bytes: Option<u64>,
+    /// On disk, beyond `memory_bytes`; as much as there is if absent.
+    #[serde(default)]
+    pub swap_bytes: Option<u64>,
+    /// Processes and threads at the same time; unlimited if absent.
+    #[serde(default)]
+    pub pids: Option<u64>,
+    /// The processors that are used, as `0-2,7`; any if absent.
+    #[serde(default)]
+    pub cpuset: Option<String>,
+    /// The weight among other groups where disks are busy (1 to 1000), on
+    /// kernels that have it.
+    #[serde(default)]
+    pub blkio_weight: Option<u16>,
 }
 
 /// The folders of one group; all the same one in the second generation.
@@ -48,6 +65,16 @@ pub struct Group {
     pub cpu: PathBuf,
     pub cpuacct: PathBuf,
     pub memory: PathBuf,
+    /// These where the machine has their controllers.
+    #[serde(default)]
+    pub pids: Option<PathBuf>,
+    #[serde(default)]
+    pub devices: Option<PathBuf>,
+    /// Made for those only that are limited by them.
+    #[serde(default)]
+    pub cpuset: Option<PathBuf>,
+    #[serde(default)]
+    pub blkio: Option<PathBuf>,
 }
 
 /// A file of a group could not be written.
@@ -60,54 +87,43 @@ pub struct Error {
 }
 
 impl Group {
+    /// All that the group may have.
     fn folders(&self) -> BTreeSet<&Path> {
-        [&self.cpu, &self.cpuacct, &self.memory].into_iter().map(PathBuf::as_path).collect()
+        let Self { unified: _, cpu, cpuacct, memory, pids, devices, cpuset, blkio } = self;
+        let optional = [pids, devices, cpuset, blkio].into_iter().flatten();
+        [cpu, cpuacct, memory].into_iter().chain(optional).map(PathBuf::as_path).collect()
+    }
+
+    /// Those that a group with these limits needs.
+    fn needed(&self, limits: &Limits) -> BTreeSet<&Path> {
+        let mut folders = self.folders();
+        let unused =
+            [(&self.cpuset, limits.cpuset.is_some()), (&self.blkio, limits.blkio_weight.is_some())];
+        for (folder, used) in unused {
+            if let (Some(folder), false, false) = (folder, used, self.unified) {
+                folders.remove(folder.as_path());
+            }
+        }
+        folders
     }
 
     /// The files that a process writes `0` to in order to enter the group.
     pub fn entrances(&self) -> Vec<PathBuf> {
-        self.folders().into_iter().map(|folder| folder.join("cgroup.procs")).collect()
+        let made = self.folders().into_iter().filter(|folder| folder.exists());
+        made.map(|folder| folder.join("cgroup.procs")).collect()
     }
 
     /// Creates the group with its limits.
     pub fn create(&self, limits: &Limits) -> Result<(), Error> {
-        for folder in self.folders() {
+        for folder in self.needed(limits) {
             create_folder(folder).map_err(|source| Error { path: folder.to_owned(), source })?;
         }
-        if self.unified { self.limit_unified(limits) } else { self.limit_v1(limits) }
+        limit::limit(self, limits)
     }
 
-    fn limit_v1(&self, limits: &Limits) -> Result<(), Error> {
-        let Limits { cpu_shares, cpu_quota_us, memory_bytes, memory_soft_bytes } = limits;
-        write(&self.cpu.join("cpu.shares"), cpu_shares)?;
-        if let Some(quota) = cpu_quota_us {
-            write(&self.cpu.join("cpu.cfs_period_us"), &CFS_PERIOD_US)?;
-            write(&self.cpu.join("cpu.cfs_quota_us"), quota)?;
-        }
-        if let Some(bytes) = memory_soft_bytes {
-            write(&self.memory.join("memory.soft_limit_in_bytes"), bytes)?;
-        }
-        if let Some(bytes) = memory_bytes {
-            write(&self.memory.join("memory.limit_in_bytes"), bytes)?;
-        }
-        Ok(())
-    }
-
-    fn limit_unified(&self, limits: &Limits) -> Result<(), Error> {
-        let Limits { cpu_shares, cpu_quota_us, memory_bytes, memory_soft_bytes } = limits;
-        write(&self.cpu.join("cpu.weight"), &weight(*cpu_shares))?;
-        if let Some(quota) = cpu_quota_us {
-            write(&self.cpu.join("cpu.max"), &format!("{quota} {CFS_PERIOD_US}"))?;
-        }
-        if let Some(bytes) = memory_soft_bytes {
-            write(&self.memory.join("memory.low"), bytes)?;
-        }
-        if let Some(bytes) = memory_bytes {
-            write(&self.memory.join("memory.max"), bytes)?;
-            // One container lives and dies as a whole.
-            write(&self.memory.join("memory.oom.group"), &1)?;
-        }
-        Ok(())
+    /// Lets its processes use these devices and no others.
+    pub fn allow_devices(&self, devices: &[Device]) -> Result<(), Error> {
+        devices::allow(self, devices)
     }
 
     /// The processes in the group.
@@ -180,20 +196,15 @@ fn enable_controllers(folder: &Path) {
         let file = parent.join("cgroup.subtree_control");
         if file.exists() {
             // What cannot be handed down is found when a limit is written.
-            let _ignored = fs::write(&file, "+cpu +memory");
+            for controller in ["+cpu", "+memory", "+pids", "+cpuset", "+io"] {
+                let _ignored = fs::write(&file, controller);
+            }
         }
     }
 }
 
-fn write(path: &Path, value: &impl ToString) -> Result<(), Error> {
+pub(crate) fn write(path: &Path, value: &impl ToString) -> Result<(), Error> {
     fs::write(path, value.to_string()).map_err(|source| Error { path: path.to_owned(), source })
-}
-
-/// Shares of the first generation (2..=262144) as a weight of the second
-/// (1..=10000), linearly as systemd and runc do.
-fn weight(shares: u64) -> u64 {
-    let shares = shares.clamp(2, 262_144);
-    1 + (shares - 2) * 9999 / 262_142
 }
 
 fn number(path: &Path) -> Option<u64> {

@@ -15,20 +15,18 @@ cgroup2 /sys/fs/cgroup/unified cgroup2 rw 0 0
             cpu: "/sys/fs/cgroup/cpu,cpuacct".into(),
             cpuacct: "/sys/fs/cgroup/cpu,cpuacct".into(),
             memory: "/sys/fs/cgroup/memory".into(),
+            pids: None,
+            devices: None,
+            cpuset: Some("/sys/fs/cgroup/cpuset".into()),
+            blkio: None,
         })
     );
     let unified = Hierarchy::detect("cgroup2 /sys/fs/cgroup cgroup2 rw,nsdelegate 0 0\n").unwrap();
     assert_eq!(unified, Hierarchy::V2 { root: "/sys/fs/cgroup".into() });
-    assert_eq!(
-        unified.group("a", "c").entrances(),
-        [PathBuf::from("/sys/fs/cgroup/karman/a/c/cgroup.procs")]
-    );
+    let group = unified.group("a", "c");
+    assert_eq!(group.memory, PathBuf::from("/sys/fs/cgroup/karman/a/c"));
+    assert_eq!(group.pids, Some(group.memory.clone()));
     assert_eq!(Hierarchy::detect("proc /proc proc rw 0 0\n"), None);
-}
-
-#[test]
-fn shares_become_weights_between_the_bounds() {
-    assert_eq!([0, 2, 1024, 262_144, 900_000].map(weight), [1, 1, 39, 10_000, 10_000]);
 }
 
 #[test]
