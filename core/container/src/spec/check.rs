@@ -2,7 +2,7 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::{Namespace, Network, Root, Source, Spec};
+use super::{Namespace, Root, Source, Spec};
 
 /// More layers than any image has; the kernel takes 500.
 const LAYERS_MAX: usize = 256;
@@ -53,7 +53,7 @@ pub(crate) fn check(spec: &Spec) -> Result<(), Error> {
             return Err(Error::Hostname { name: name.clone() });
         }
     }
-    users(spec)
+    Ok(())
 }
 
 fn texts(spec: &Spec) -> Result<(), Error> {
@@ -128,13 +128,4 @@ fn own_mounts(spec: &Spec) -> Result<(), Error> {
         Some((_, what)) => Err(Error::NeedsMounts { what }),
         None => Ok(()),
     }
-}
-
-fn users(spec: &Spec) -> Result<(), Error> {
-    let Some(users) = &spec.namespaces.users else { return Ok(()) };
-    let own = [spec.namespaces.mount, spec.namespaces.pid];
-    let alone = own.iter().all(|namespace| *namespace == Namespace::Own)
-        && !matches!(spec.namespaces.network, Network::Of(_));
-    let ranges = !users.uids.is_empty() && !users.gids.is_empty();
-    if alone && ranges { Ok(()) } else { Err(Error::Users) }
 }

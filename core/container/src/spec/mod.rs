@@ -217,8 +217,6 @@ pub struct Namespaces {
     pub uts: Namespace,
     pub cgroup: Namespace,
     pub network: Network,
-    /// Who the users inside are outside; the same if absent.
-    pub users: Option<Users>,
 }
 
 impl Namespaces {
@@ -238,7 +236,7 @@ impl Namespaces {
     }
 
     fn all(each: Namespace, network: Network) -> Self {
-        Self { mount: each, pid: each, ipc: each, uts: each, cgroup: each, network, users: None }
+        Self { mount: each, pid: each, ipc: each, uts: each, cgroup: each, network }
     }
 }
 
@@ -263,21 +261,6 @@ pub enum Network {
     Join(PathBuf),
     /// That of the container with this first process.
     Of(Identity),
-}
-
-/// Users of the container and who they are on the machine.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Users {
-    pub uids: Vec<Range>,
-    pub gids: Vec<Range>,
-}
-
-/// `count` numbers, from `inside` on, are those from `outside` on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Range {
-    pub inside: u32,
-    pub outside: u32,
-    pub count: u32,
 }
 
 /// Which calls of the kernel are allowed.
