@@ -1,7 +1,5 @@
 //! Archives for tests, honest and otherwise.
 
-pub(crate) mod registry;
-
 use std::io::Write as _;
 use std::path::Path;
 

@@ -15,6 +15,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
+use karman_container::Spec;
+use karman_container::spec::{Process, User};
 use karman_rt::Tasks;
 use karman_rt::time::now_ms;
 use tokio::io::AsyncReadExt as _;
@@ -128,13 +130,8 @@ impl Driver {
             .await
             .map_err(|error| not_started(karman_rt::chain(&error)))?;
         let launch = Launch {
-            program: plan.program.clone(),
-            arguments: plan.arguments.clone(),
-            environment: plan.environment.clone(),
+            spec: spec(job, plan),
             sandbox: job.sandbox.clone(),
-            user: plan.user.clone(),
-            group: job.group.clone(),
-            limits: plan.limits.clone(),
             grace_ms: plan.grace_ms,
             completion_ms_max: plan.completion_ms_max,
         };
@@ -224,13 +221,30 @@ impl Driver {
     }
 }
 
+/// The process of a task, with the limits of its resources.
+fn spec(job: &Job, plan: &Plan) -> Spec {
+    let process = Process {
+        program: plan.program.clone(),
+        arguments: plan.arguments.clone(),
+        environment: plan.environment.clone(),
+        directory: job.sandbox.clone(),
+        terminal: None,
+    };
+    Spec {
+        user: plan.user.clone().map_or(User::Own, User::Named),
+        group: job.group.clone(),
+        limits: job.group.as_ref().map(|_| plan.limits.clone()),
+        ..Spec::plain(process)
+    }
+}
+
 /// After a shim that left no record its task may still run; after any, its
 /// control group may still be there.
 fn clean(run: &RunDir, group: Option<&Group>, lost: bool) {
     use rustix::process::Signal;
     if lost {
         let bytes = fs::read(run.running()).unwrap_or_default();
-        if let Ok(Stored::V1(Running { task })) = serde_json::from_slice(&bytes)
+        if let Ok(Stored::V1(Running { task, init: _ })) = serde_json::from_slice(&bytes)
             && task.exists()
         {
             crate::process::signal_group(task.pid, Signal::KILL);

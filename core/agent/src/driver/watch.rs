@@ -66,12 +66,12 @@ fn register(file: OwnedFd) -> Option<AsyncFd<OwnedFd>> {
 /// Waits until the command was executed; `None` if it never was.
 pub(super) async fn started(run: &RunDir, shim: &Shim) -> Option<Identity> {
     loop {
-        if let Some(Running { task }) = super::read(run.running()).await {
+        if let Some(Running { task, init: _ }) = super::read(run.running()).await {
             return Some(task);
         }
         tokio::select! {
             // It may have said so just before.
-            () = shim.ended() => return super::read(run.running()).await.map(|Running { task }| task),
+            () = shim.ended() => return super::read(run.running()).await.map(|Running { task, init: _ }| task),
             () = tokio::time::sleep(START_POLL) => {}
         }
     }

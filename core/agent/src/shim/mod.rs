@@ -79,11 +79,11 @@ fn run(dir: &RunDir) -> Result<(), Error> {
         cause,
         out_of_memory,
         out_of_time,
-        memory_peak_bytes: launch.group.as_ref().and_then(|group| group.memory_peak_bytes()),
+        memory_peak_bytes: launch.own_group().and_then(|group| group.memory_peak_bytes()),
         finished_ms: now_ms(),
     };
     let recorded = record(dir, &Stored::V1(exit)).map_err(in_dir);
-    if let Some(group) = &launch.group {
+    if let Some(group) = launch.own_group() {
         group.remove();
     }
     recorded
@@ -112,13 +112,11 @@ fn start(dir: &RunDir, launch: &Launch, supervisor: &mut Supervisor) -> Result<(
     if dir.kill().exists() {
         return Err(Cause::NeverStarted);
     }
-    if let Some(group) = &launch.group {
-        group.create(&launch.limits).map_err(|error| not_started(&error))?;
-    }
-    let task = spawn::spawn(launch).map_err(|error| not_started(&error))?;
-    supervisor.adopt(task, launch);
-    if let Ok(task) = Identity::of(task) {
-        let running = Stored::V1(Running { task });
+    let started = spawn::spawn(launch).map_err(|error| not_started(&error))?;
+    supervisor.adopt(started.task, launch);
+    if let Ok(task) = Identity::of(started.task) {
+        let init = started.init.and_then(|init| Identity::of(init).ok());
+        let running = Stored::V1(Running { task, init });
         let bytes = serde_json::to_vec(&running).unwrap_or_default();
         // Not synced: it says something about this boot only.
         let temporary = dir.path().join("pid.tmp");

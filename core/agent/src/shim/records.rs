@@ -3,9 +3,10 @@
 
 use std::path::{Path, PathBuf};
 
+use karman_container::Spec;
 use serde::{Deserialize, Serialize};
 
-use crate::cgroup::{Group, Limits};
+use crate::cgroup::Group;
 use crate::lifecycle::StopCause;
 use crate::process::Identity;
 
@@ -51,19 +52,20 @@ impl RunDir {
 /// What to run and how.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Launch {
-    /// What is executed, searched in the `PATH` of the environment.
-    pub program: String,
-    /// With the name of the program first.
-    pub arguments: Vec<String>,
-    pub environment: Vec<(String, String)>,
+    pub spec: Spec,
+    /// Where its output goes, as the machine sees it.
     pub sandbox: PathBuf,
-    /// Runs as the shim's own user if absent.
-    pub user: Option<String>,
-    pub group: Option<Group>,
-    pub limits: Limits,
     /// Between SIGTERM and SIGKILL where the task ends for lack of time.
     pub grace_ms: u64,
     pub completion_ms_max: Option<u64>,
+}
+
+impl Launch {
+    /// The group that lives and ends with this task; none for one that only
+    /// joined that of another.
+    pub fn own_group(&self) -> Option<&Group> {
+        self.spec.group.as_ref().filter(|_| self.spec.limits.is_some())
+    }
 }
 
 /// Who runs the task.
@@ -76,6 +78,9 @@ pub struct Claim {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Running {
     pub task: Identity,
+    /// The first process of its container, for those who join it.
+    #[serde(default)]
+    pub init: Option<Identity>,
 }
 
 /// The task is to end. A later, shorter grace period shortens an earlier one.

@@ -85,8 +85,8 @@ impl Supervisor {
 
     pub(super) fn adopt(&mut self, task: u32, launch: &Launch) {
         self.task = task;
-        self.group.clone_from(&launch.group);
-        self.memory = launch.group.as_ref().and_then(memory_alarm);
+        self.group = launch.own_group().cloned();
+        self.memory = launch.own_group().and_then(memory_alarm);
         self.look_at = Some(Instant::now() + LOOK);
         self.completion =
             launch.completion_ms_max.map(|limit| Instant::now() + Duration::from_millis(limit));

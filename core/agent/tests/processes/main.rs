@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod agent;
+mod container;
 mod files;
 mod group;
 mod holding;

@@ -7,53 +7,53 @@ use std::process::{Child, Command, Stdio};
 use karman_agent::cgroup::{Hierarchy, Limits};
 use karman_agent::lifecycle::StopCause;
 use karman_agent::shim::records::{Cause, Claim, Exit, Kill, Launch, RunDir, Running, Stored};
+use karman_container::Spec;
+use karman_container::spec::{Process, User};
 use serde::de::DeserializeOwned;
 use tempfile::TempDir;
 
 use crate::support::{eventually, runs, shim};
 
 /// A run folder with a sandbox beside it.
-struct Run {
-    folder: TempDir,
-    dir: RunDir,
+pub(crate) struct Run {
+    pub(crate) folder: TempDir,
+    pub(crate) dir: RunDir,
 }
 
-fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
+pub(crate) fn read<T: DeserializeOwned>(path: &Path) -> Option<T> {
     let bytes = fs::read(path).ok()?;
     Some(serde_json::from_slice::<Stored<T>>(&bytes).unwrap().newest())
 }
 
 impl Run {
-    fn new(command: &str) -> Self {
+    pub(crate) fn new(command: &str) -> Self {
         Self::with(command, |_| {})
     }
 
-    fn with(command: &str, change: impl FnOnce(&mut Launch)) -> Self {
+    pub(crate) fn with(command: &str, change: impl FnOnce(&mut Launch)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = RunDir::new(folder.path().join("run"));
         let sandbox = folder.path().join("sandbox");
         fs::create_dir(dir.path()).unwrap();
         fs::create_dir(&sandbox).unwrap();
-        let mut launch = Launch {
+        let process = Process {
             program: "/bin/sh".into(),
             arguments: vec!["sh".into(), "-c".into(), command.into()],
             environment: vec![
                 ("PATH".into(), "/usr/bin:/bin".into()),
                 ("GREETING".into(), "hello".into()),
             ],
-            sandbox,
-            user: None,
-            group: None,
-            limits: Limits::default(),
-            grace_ms: 100,
-            completion_ms_max: None,
+            directory: sandbox.clone(),
+            terminal: None,
         };
+        let mut launch =
+            Launch { spec: Spec::plain(process), sandbox, grace_ms: 100, completion_ms_max: None };
         change(&mut launch);
         fs::write(dir.launch(), serde_json::to_vec(&Stored::V1(launch)).unwrap()).unwrap();
         Self { folder, dir }
     }
 
-    fn start(&self) -> Child {
+    pub(crate) fn start(&self) -> Child {
         Command::new(shim())
             .arg("shim")
             .arg(self.dir.path())
@@ -64,17 +64,17 @@ impl Run {
     }
 
     /// To its end.
-    fn run(&self) -> Exit {
+    pub(crate) fn run(&self) -> Exit {
         let output = self.start().wait_with_output().unwrap();
         assert!(output.status.success(), "{output:?}");
         read(&self.dir.exit()).unwrap()
     }
 
-    fn running(&self) -> Running {
+    pub(crate) fn running(&self) -> Running {
         eventually(|| read(&self.dir.running()).ok_or("not running"))
     }
 
-    fn kill(&self, grace_ms: u64) {
+    pub(crate) fn kill(&self, grace_ms: u64) {
         fs::write(
             self.dir.kill(),
             serde_json::to_vec(&Stored::V1(Kill { grace_ms, cause: StopCause::Asked })).unwrap(),
@@ -84,7 +84,7 @@ impl Run {
         assert!(Command::new("kill").arg(claim.shim.pid.to_string()).status().unwrap().success());
     }
 
-    fn output(&self, name: &str) -> String {
+    pub(crate) fn output(&self, name: &str) -> String {
         fs::read_to_string(self.folder.path().join("sandbox").join(name)).unwrap()
     }
 }
@@ -106,14 +106,14 @@ fn a_signal_is_told_from_a_status() {
 #[test]
 fn what_cannot_be_executed_is_named() {
     let program = |launch: &mut Launch| {
-        launch.program = "no-such-program".into();
-        launch.arguments = vec!["no-such-program".into()];
+        launch.spec.process.program = "no-such-program".into();
+        launch.spec.process.arguments = vec!["no-such-program".into()];
     };
     let Cause::NotStarted(reason) = Run::with("", program).run().cause else {
         panic!("it started")
     };
     assert_eq!(reason, "cannot execute 'no-such-program': No such file or directory (os error 2)");
-    let nobody = |launch: &mut Launch| launch.user = Some("no-such-user".into());
+    let nobody = |launch: &mut Launch| launch.spec.user = User::Named("no-such-user".into());
     let Cause::NotStarted(reason) = Run::with("true", nobody).run().cause else {
         panic!("it started")
     };
@@ -221,8 +221,7 @@ fn another_user_owns_what_it_writes() {
         return;
     }
     let nobody = |launch: &mut Launch| {
-        launch.user = Some("nobody".into());
-        launch.program = "/bin/sh".into();
+        launch.spec.user = User::Named("nobody".into());
     };
     let run = Run::with("id -un; echo again >> /dev/stdout", nobody);
     // As an agent does.
@@ -233,7 +232,7 @@ fn another_user_owns_what_it_writes() {
 }
 
 /// Where this process may make control groups.
-fn hierarchy() -> Option<Hierarchy> {
+pub(crate) fn hierarchy() -> Option<Hierarchy> {
     Hierarchy::usable("karman-test-probe").ok()
 }
 
@@ -242,14 +241,14 @@ fn limits_hold_and_leave_nothing_behind() {
     let Some(hierarchy) = hierarchy() else { return };
     let group = hierarchy.group("karman-test-limits", "one");
     let limited = |launch: &mut Launch| {
-        launch.group = Some(group.clone());
-        launch.limits = Limits {
+        launch.spec.group = Some(group.clone());
+        launch.spec.limits = Some(Limits {
             cpu_shares: 512,
             cpu_quota_us: Some(50_000),
             memory_bytes: Some(64 << 20),
             memory_soft_bytes: Some(64 << 20),
             ..Limits::default()
-        };
+        });
     };
     let run = Run::with("cat /proc/self/cgroup; cat /proc/self/oom_score_adj", limited);
     let exit = run.run();
@@ -267,9 +266,9 @@ fn lack_of_memory_is_told_even_if_a_part_dies_of_it() {
     let Some(hierarchy) = hierarchy() else { return };
     let group = hierarchy.group("karman-test-memory", "one");
     let limited = |launch: &mut Launch| {
-        launch.group = Some(group.clone());
-        launch.limits =
-            Limits { cpu_shares: 1024, memory_bytes: Some(32 << 20), ..Limits::default() };
+        launch.spec.group = Some(group.clone());
+        launch.spec.limits =
+            Some(Limits { cpu_shares: 1024, memory_bytes: Some(32 << 20), ..Limits::default() });
     };
     // The child takes more than there is; its parent would go on for ever.
     let run = Run::with("head -c 200000000 /dev/zero | tail; sleep 1000", limited);

@@ -44,3 +44,13 @@ pub(crate) fn runs(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
     stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with('Z'))
 }
+
+/// Whether this test may do what only root may; says so loudly if not.
+pub(crate) fn is_root() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    assert!(root || std::env::var_os("CI").is_none_or(|ci| ci != "true"), "CI lacks root");
+    if !root {
+        eprintln!("\n*** THIS TEST DID NOT RUN: only root can make containers ***\n");
+    }
+    root
+}
