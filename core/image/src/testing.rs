@@ -1,5 +1,7 @@
 //! Archives for tests, honest and otherwise.
 
+pub(crate) mod registry;
+
 use std::io::Write as _;
 use std::path::Path;
 

@@ -243,7 +243,7 @@ fn links_end_at_the_root_of_the_layer() {
         file("up/x", "1"),
         symlink("abs", "/outside"),
         file("abs/y", "2"),
-        folder(&outside_text[1..], 0o755),
+        folder(outside_text.trim_start_matches('/'), 0o755),
         symlink("far", outside_text),
         file("far/z", "3"),
     ];
@@ -280,7 +280,7 @@ fn limits_hold() {
     let zeros = Member { data: vec![0; 4 << 20], ..file("zeros", "") };
     let small = Limits { bytes_max: 1 << 20, ..limits() };
     expect!["the archive becomes larger than 1 MiB, which is the limit"]
-        .assert_eq(&unpack(&[zeros.clone()], small).unwrap_err());
+        .assert_eq(&unpack(std::slice::from_ref(&zeros), small).unwrap_err());
     let full = Limits { free_bytes_min: u64::MAX / 2, bytes_max: u64::MAX, ..limits() };
     let larger = Member { data: vec![0; 65 << 20], ..zeros };
     expect!["the disk would be left with less than 8796093022207 MiB"]
