@@ -8,6 +8,7 @@
 //! It knows nothing of services; it never decides where a task runs.
 
 pub mod admit;
+pub mod attach;
 pub mod checks;
 mod core;
 mod disk;

@@ -5,6 +5,7 @@
 //! restart of the agent can forget one. Single-threaded, without a runtime:
 //! there is one per task.
 
+pub mod console;
 mod descriptors;
 pub mod records;
 mod spawn;

@@ -1,0 +1,3 @@
+//! Between whoever looks into a container and the shim that holds it.
+
+pub mod frame;
