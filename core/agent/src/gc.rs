@@ -32,12 +32,7 @@ pub(crate) async fn run(settings: Arc<Settings>, snapshots: watch::Receiver<Arc<
     loop {
         sleep(PERIOD).await;
         let slaves = settings.work_dir.join("slaves");
-        let kept: BTreeSet<PathBuf> = snapshots
-            .borrow()
-            .containers
-            .values()
-            .map(|view| view.record.root().1.to_owned())
-            .collect();
+        let kept = in_use(&snapshots.borrow());
         let age = machine::disk_used(&settings.work_dir).map_or(AGE_MAX, age_for);
         let now = SystemTime::now();
         match blocking(move || collect(&slaves, &kept, age, now)).await {
@@ -46,6 +41,13 @@ pub(crate) async fn run(settings: Arc<Settings>, snapshots: watch::Receiver<Arc<
             Err(error) => warn!(error = error.to_string(), "cannot look through the sandboxes"),
         }
     }
+}
+
+/// The sandboxes of what is not forgotten.
+fn in_use(snapshot: &Snapshot) -> BTreeSet<PathBuf> {
+    let tasks = snapshot.containers.values().map(|view| view.record.root().1.to_owned());
+    let executors = snapshot.executors.values().map(|view| view.record.sandbox.clone());
+    tasks.chain(executors).collect()
 }
 
 /// Linear from the whole age on an empty disk to none at the limit.

@@ -15,6 +15,7 @@ mod disk;
 mod domain;
 pub mod drain;
 mod driver;
+pub mod executors;
 mod files;
 mod gc;
 mod http;
@@ -49,6 +50,7 @@ use tracing::warn;
 
 use crate::cgroup::Hierarchy;
 pub use crate::domain::{Error as DomainError, FaultDomain};
+pub use crate::executors::Patience;
 
 use crate::core::{Core, Membership, Outputs, Restored};
 use crate::settings::Settings;
@@ -73,6 +75,8 @@ pub struct Config {
     pub domain: Option<FaultDomain>,
     /// The program that is run as `<shim> shim <run dir>` for each task.
     pub shim: PathBuf,
+    /// How long executors may take to speak.
+    pub executors: Patience,
     pub version: &'static str,
 }
 
@@ -124,12 +128,13 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Started, StartError>
         attributes,
         domain,
         shim,
+        executors,
         version,
     } = config;
     if masters.is_empty() {
         return Err(StartError::NoMaster);
     }
-    let port = http.local_addr().map_err(StartError::Listener)?.port();
+    let door = http.local_addr().map_err(StartError::Listener)?;
     let in_work_dir = |source| StartError::WorkDir { path: work_dir.clone(), source };
     std::fs::create_dir_all(work_dir.join("meta/slaves")).map_err(in_work_dir)?;
     let work_dir = work_dir.canonicalize().map_err(in_work_dir)?;
@@ -139,8 +144,10 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Started, StartError>
         domain,
         hostname,
         ip,
-        port,
+        port: door.port(),
+        door,
         shim,
+        executors,
         version,
         boot_id: machine::boot_id().map_err(|source| StartError::Machine { source })?,
         hierarchy: hierarchy(),
@@ -180,7 +187,7 @@ async fn spawn(
     karman_rt::http::serve(
         "agent",
         http,
-        http::router(Arc::clone(&settings), snapshots.clone()),
+        http::router(Arc::clone(&settings), snapshots.clone(), events.clone(), tasks.clone()),
         tasks,
     );
     tasks.spawn("sandboxes", gc::run(settings, snapshots));

@@ -7,10 +7,17 @@
 //! meta/slaves/<agent id>/resources.json                     what the master said it has
 //! meta/slaves/<agent id>/frameworks/<framework id>.json
 //! meta/slaves/<agent id>/groups/<group>                     all of its tasks are on record
+//! meta/slaves/<agent id>/executors/<container id>/executor.json  what was started
+//!                                                /subscribed     it was heard of
+//!                                                /…              the shim's records
 //! meta/slaves/<agent id>/runs/<container id>/task.json      what was launched
 //!                                           /updates.jsonl  what was reported
 //!                                           /…              the shim's records
 //! ```
+
+mod executors;
+
+pub(crate) use executors::{ExecutorRecord, FoundExecutor, load_executors};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
@@ -21,12 +28,14 @@ use std::path::{Path, PathBuf};
 use karman_api::mesos::v1::{
     ContainerId, ExecutorInfo, FrameworkInfo, Resource, TaskInfo, TaskStatus,
 };
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 use uuid::Uuid;
 
 use crate::disk;
 use crate::drain::Drain;
+use crate::executors::is_custom;
 use crate::shim::records::{RunDir, Stored};
 use crate::volumes::Volume;
 
@@ -53,8 +62,10 @@ pub(crate) struct Record {
 /// The place of a task in a group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Member {
-    /// Of this group alone: its executor may run several.
-    pub(crate) group: String,
+    /// Of this group alone: its executor may run several. Absent for a task by
+    /// itself under an executor of its framework's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) group: Option<String>,
     pub(crate) executor: ExecutorInfo,
     /// The container of the executor, that of the task is inside of it.
     pub(crate) container_id: String,
@@ -69,11 +80,20 @@ impl Record {
     }
 
     pub(crate) fn group(&self) -> Option<&str> {
-        self.member.as_ref().map(|member| member.group.as_str())
+        self.member.as_ref().and_then(|member| member.group.as_deref())
+    }
+
+    /// Whether an executor that its framework brought along runs it: no process of
+    /// its own that this agent knows of.
+    pub(crate) fn is_hosted(&self) -> bool {
+        self.member.as_ref().is_some_and(|member| is_custom(&member.executor))
     }
 
     /// As it is told to others.
     pub(crate) fn container(&self) -> ContainerId {
+        if let Some(member) = self.member.as_ref().filter(|_| self.is_hosted()) {
+            return ContainerId { value: member.container_id.clone(), parent: None };
+        }
         let parent = self.member.as_ref().map(|member| {
             Box::new(ContainerId { value: member.container_id.clone(), parent: None })
         });
@@ -102,6 +122,9 @@ pub(crate) enum Line {
 #[derive(Clone, Debug)]
 pub(crate) enum Write {
     Create(Box<Record>),
+    CreateExecutor(Box<ExecutorRecord>),
+    /// The executor has subscribed.
+    Subscribed,
     Line(Line),
     /// Rewrites the updates if there are many; the flag says acknowledged.
     Compact(Vec<(TaskStatus, bool)>),
@@ -119,11 +142,10 @@ fn updates_file(run: &RunDir) -> PathBuf {
 /// Makes one change; returns once it is durable.
 pub(crate) fn write(run: &RunDir, change: &Write) -> io::Result<()> {
     match change {
-        Write::Create(record) => {
-            fs::create_dir_all(run.path())?;
-            disk::write_json(&task_file(run), &Stored::V1(record))?;
-            run.path().parent().map_or(Ok(()), disk::sync_dir)
-        }
+        Write::Create(record) => create(run, &task_file(run), record),
+        Write::CreateExecutor(record) => create(run, &executors::file(run), record),
+        // Lost, the executor is waited for longer.
+        Write::Subscribed => fs::write(executors::subscribed(run), b""),
         Write::Line(line @ Line::Status(_)) => {
             disk::append_line(&updates_file(run), &serde_json::to_vec(&Stored::V1(line))?)
         }
@@ -142,6 +164,12 @@ pub(crate) fn write(run: &RunDir, change: &Write) -> io::Result<()> {
             fs::remove_dir_all(aside)
         }
     }
+}
+
+fn create(run: &RunDir, file: &Path, record: &impl Serialize) -> io::Result<()> {
+    fs::create_dir_all(run.path())?;
+    disk::write_json(file, &Stored::V1(record))?;
+    run.path().parent().map_or(Ok(()), disk::sync_dir)
 }
 
 fn compact(run: &RunDir, remembered: &[(TaskStatus, bool)]) -> io::Result<()> {
@@ -177,7 +205,20 @@ pub(crate) struct Found {
 /// aside with a warning and loses one task, not all.
 pub(crate) fn load_runs(meta: &Path) -> io::Result<Vec<Found>> {
     let mut found = Vec::new();
-    for path in entries(&meta.join("runs"))? {
+    for (run, record) in load_all::<Record>(&meta.join("runs"), task_file)? {
+        let updates = load_updates(&updates_file(&run))?;
+        found.push(Found { record, updates });
+    }
+    Ok(found)
+}
+
+/// The records in the run folders below `folder`.
+fn load_all<T: DeserializeOwned>(
+    folder: &Path,
+    file: impl Fn(&RunDir) -> PathBuf,
+) -> io::Result<Vec<(RunDir, T)>> {
+    let mut found = Vec::new();
+    for path in entries(folder)? {
         let is_named = |ending: &str| path.extension().is_some_and(|extension| extension == ending);
         if is_named("corrupt") {
             continue;
@@ -192,14 +233,11 @@ pub(crate) fn load_runs(meta: &Path) -> io::Result<Vec<Found>> {
             continue;
         }
         let run = RunDir::new(&path);
-        match disk::read_json::<Stored<Record>>(&task_file(&run))? {
-            Some(record) => found.push(Found {
-                record: record.newest(),
-                updates: load_updates(&updates_file(&run))?,
-            }),
+        match disk::read_json::<Stored<T>>(&file(&run))? {
+            Some(record) => found.push((run, record.newest())),
             None => {
                 let aside = disk::quarantine(&path)?;
-                warn!(folder = %path.display(), aside = %aside.display(), "task checkpoint set aside");
+                warn!(folder = %path.display(), aside = %aside.display(), "checkpoint set aside");
             }
         }
     }

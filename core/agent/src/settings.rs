@@ -1,6 +1,6 @@
 //! What stays the same while an agent runs.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 
 use karman_api::convert::{Format, attributes_to_wire, resources_to_wire};
@@ -12,6 +12,7 @@ use karman_model::resource::Resources;
 
 use crate::cgroup::Hierarchy;
 use crate::domain::FaultDomain;
+use crate::executors::Patience;
 use crate::shim::records::RunDir;
 
 /// Where commands are searched if the agent itself has no `PATH`.
@@ -23,10 +24,13 @@ pub(crate) struct Settings {
     pub(crate) hostname: String,
     pub(crate) ip: IpAddr,
     pub(crate) port: u16,
+    /// Where the agent answers to its own machine.
+    pub(crate) door: SocketAddr,
     pub(crate) resources: Resources,
     pub(crate) attributes: Attributes,
     pub(crate) domain: Option<FaultDomain>,
     pub(crate) shim: PathBuf,
+    pub(crate) executors: Patience,
     pub(crate) version: &'static str,
     pub(crate) boot_id: String,
     pub(crate) hierarchy: Option<Hierarchy>,
@@ -47,7 +51,7 @@ impl Settings {
 
     /// Where this agent answers.
     pub(crate) fn endpoint(&self) -> String {
-        std::net::SocketAddr::new(self.ip, self.port).to_string()
+        SocketAddr::new(self.ip, self.port).to_string()
     }
 
     /// In the notation of the original's actors.
@@ -100,6 +104,11 @@ impl Settings {
     /// The checkpoints of one container.
     pub(crate) fn run_dir(&self, agent_id: &str, container_id: &str) -> RunDir {
         RunDir::new(self.meta(agent_id).join("runs").join(container_id))
+    }
+
+    /// The checkpoints of one executor that its framework brought along.
+    pub(crate) fn executor_dir(&self, agent_id: &str, container_id: &str) -> RunDir {
+        RunDir::new(self.meta(agent_id).join("executors").join(container_id))
     }
 }
 

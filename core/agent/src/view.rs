@@ -1,6 +1,6 @@
 //! What the agent shows of itself: immutable, replaced after each change.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use karman_api::mesos::v1::{CheckStatusInfo, FrameworkInfo, TaskState, TaskStatus};
@@ -8,7 +8,7 @@ use karman_model::resource::Resources;
 
 use crate::cgroup::Group;
 use crate::drain::Drain;
-use crate::meta::Record;
+use crate::meta::{ExecutorRecord, Record};
 
 /// One container.
 #[derive(Clone, Debug)]
@@ -25,6 +25,28 @@ pub(crate) struct View {
     running_ms: Option<u64>,
 }
 
+/// One executor that its framework brought along.
+#[derive(Clone, Debug)]
+pub(crate) struct ExecutorView {
+    pub(crate) record: Arc<ExecutorRecord>,
+    pub(crate) framework: Arc<FrameworkInfo>,
+    pub(crate) group: Option<Group>,
+    pub(crate) shim_pid: Option<u32>,
+    pub(crate) task_pid: Option<u32>,
+    /// Tasks that were not handed over yet.
+    pub(crate) queued: BTreeSet<String>,
+}
+
+impl ExecutorView {
+    pub(crate) fn new(
+        record: Arc<ExecutorRecord>,
+        framework: Arc<FrameworkInfo>,
+        group: Option<Group>,
+    ) -> Self {
+        Self { record, framework, group, shim_pid: None, task_pid: None, queued: BTreeSet::new() }
+    }
+}
+
 /// The whole agent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
@@ -34,12 +56,22 @@ pub(crate) struct Snapshot {
     pub(crate) frameworks: BTreeMap<String, Arc<FrameworkInfo>>,
     /// By container id; not forgotten yet.
     pub(crate) containers: BTreeMap<String, Arc<View>>,
+    /// Executors that frameworks brought along, by container id.
+    pub(crate) executors: BTreeMap<String, Arc<ExecutorView>>,
     /// Forgotten, oldest first.
     pub(crate) completed: VecDeque<Arc<View>>,
     pub(crate) drain: Option<Drain>,
     /// All that the master says this agent has, once it did.
     pub(crate) held: Option<Arc<Resources>>,
     pub(crate) messages_dropped: u64,
+}
+
+impl Snapshot {
+    /// Whether the task waits for its executor.
+    pub(crate) fn is_queued(&self, view: &View) -> bool {
+        let executor = self.executors.get(view.record.root().0);
+        executor.is_some_and(|executor| executor.queued.contains(view.task_id()))
+    }
 }
 
 impl View {

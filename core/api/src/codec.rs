@@ -5,7 +5,7 @@ use bytes::Bytes;
 use prost::Message as _;
 
 pub use crate::json::from_slice as from_json;
-use crate::mesos::v1::{agent, master, scheduler};
+use crate::mesos::v1::{agent, executor, master, scheduler};
 use crate::{json, shape};
 
 /// The encoding of a body or of the records of a stream.
@@ -115,6 +115,9 @@ wire!(
     master::Response: MESOS_V1_MASTER_RESPONSE,
     agent::Call: MESOS_V1_AGENT_CALL,
     agent::Response: MESOS_V1_AGENT_RESPONSE,
+    agent::ProcessIo: MESOS_V1_AGENT_PROCESSIO,
+    executor::Call: MESOS_V1_EXECUTOR_CALL,
+    executor::Event: MESOS_V1_EXECUTOR_EVENT,
 );
 
 #[cfg(test)]

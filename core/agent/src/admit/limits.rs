@@ -18,7 +18,7 @@ const QUOTA_US_MIN: f64 = 1_000.0;
 const MEMORY_MIB_MIN: f64 = 32.0;
 
 /// Requests make the shares; limits, where given, the hard bounds.
-pub(super) fn limits(task: &TaskInfo, wanted: &Resources) -> Limits {
+pub(crate) fn limits(task: &TaskInfo, wanted: &Resources) -> Limits {
     let request = |name: &str| Some(wanted.scalar(name).as_f64()).filter(|amount| *amount > 0.0);
     let limit = |name: &str| task.limits.get(name).map_or(request(name), |limit| Some(limit.value));
     let cpus = request("cpus").unwrap_or(0.0);

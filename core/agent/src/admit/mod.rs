@@ -10,6 +10,7 @@ mod limits;
 
 pub use download::Download;
 pub use holding::{Link, countable};
+pub(crate) use limits::limits;
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -141,7 +142,7 @@ pub fn admit(
         arguments,
         environment: environment::environment(task, framework, executor, command, machine)?,
         user: machine.root.then(|| user(command, framework)).flatten(),
-        limits: limits::limits(task, &countable(&wanted)),
+        limits: limits(task, &countable(&wanted)),
         grace_ms: grace_ms(task),
         completion_ms_max: task.max_completion_time.map(|limit| millis(limit.nanoseconds)),
         downloads,
@@ -225,6 +226,26 @@ fn program(command: &CommandInfo) -> Result<(String, Vec<String>), Refusal> {
 fn user(command: &CommandInfo, framework: &FrameworkInfo) -> Option<String> {
     let named = command.user.as_ref().unwrap_or(&framework.user);
     (!named.is_empty()).then(|| named.clone())
+}
+
+/// Whether a task can be given to an executor that its framework brought along,
+/// and what it takes. `is_first` if the executor is started for it.
+pub fn admit_hosted(
+    task: &TaskInfo,
+    framework: &FrameworkInfo,
+    stock: &Stock<'_>,
+    is_first: bool,
+) -> Result<Resources, Refusal> {
+    check_id("task id", &task.task_id.value)?;
+    check_id("framework id", framework.id.as_ref().map_or("", |id| &id.value))?;
+    let wanted = resources(task)?;
+    holding::check(&task.task_id.value, &wanted, stock, is_partition_aware(framework))?;
+    if !is_first && wanted.iter().any(|resource| resource.kind.is_persistent_volume()) {
+        return Err(Refusal::failed(
+            "Persistent volumes can be given to an executor only with its first tasks",
+        ));
+    }
+    Ok(countable(&wanted))
 }
 
 /// What an executor takes for itself, beside its tasks.

@@ -25,6 +25,7 @@ impl Core {
                 self.container(now_ms, &container_id, event, todo);
             }
             Event::Running { container_id, shim_pid, task_pid } => {
+                self.custom_runs(&container_id, shim_pid, task_pid);
                 if let Some(entry) = self.containers.get_mut(&container_id) {
                     let view = entry.view_mut();
                     (view.shim_pid, view.task_pid) = (Some(shim_pid), Some(task_pid));
@@ -33,7 +34,14 @@ impl Core {
             Event::Checked { container_id, kind, effect } => {
                 self.checked(now_ms, &container_id, kind, effect, todo);
             }
-            Event::Tick => todo.all_updated = true,
+            Event::Executor(asked) => self.executor_asked(now_ms, *asked, todo),
+            Event::ExecutorHungUp { container_id, stream } => {
+                self.hung_up(now_ms, &container_id, stream, todo);
+            }
+            Event::Tick => {
+                todo.all_updated = true;
+                self.look_at_customs(now_ms, todo);
+            }
         }
     }
 
@@ -44,16 +52,23 @@ impl Core {
         event: lifecycle::Event,
         todo: &mut Todo,
     ) {
+        if let Some(key) = self.custom_of.get(id).cloned() {
+            return self.custom_happened(now_ms, &key, event, todo);
+        }
         let Some(entry) = self.containers.get_mut(id) else { return };
         let before = entry.machine.phase();
         let effects = entry.machine.apply(event);
         let after = entry.machine.phase();
-        let mut reports = Vec::new();
+        let (mut reports, mut killed) = (Vec::new(), None);
         for effect in effects {
             match effect {
+                Effect::Kill { grace_ms, .. } if entry.record.is_hosted() => {
+                    killed = Some(grace_ms);
+                }
                 Effect::Kill { grace_ms, cause } => {
                     entry.stop.cancel();
-                    todo.kills.push((entry.run.clone(), Kill { grace_ms, cause }));
+                    let kill = Kill { grace_ms, cause, quiet: false };
+                    todo.kills.push((entry.run.clone(), kill));
                 }
                 Effect::Report(report) => {
                     reports.push(status::of(&self.settings, entry, report, now_ms));
@@ -64,10 +79,20 @@ impl Core {
             self.report(id, status, todo);
         }
         self.moved(now_ms, id, before, after, todo);
+        if let Some(grace_ms) = killed {
+            self.kill_hosted(now_ms, id, Some(grace_ms), todo);
+        }
     }
 
     /// After the phase may have changed.
-    fn moved(&mut self, now_ms: u64, id: &str, before: Phase, after: Phase, todo: &mut Todo) {
+    pub(super) fn moved(
+        &mut self,
+        now_ms: u64,
+        id: &str,
+        before: Phase,
+        after: Phase,
+        todo: &mut Todo,
+    ) {
         if before < Phase::Running && after == Phase::Running {
             self.start_checks(id, now_ms, None);
         }
@@ -78,9 +103,13 @@ impl Core {
         }
         if before < Phase::Terminal && after == Phase::Terminal {
             self.used = self.used.saturating_sub(&entry.resources);
-            let state = entry.view.state();
+            let (state, hosted) = (entry.view.state(), entry.record.is_hosted());
             self.retire_volumes(todo);
-            self.left_group(now_ms, id, state, todo);
+            if hosted {
+                self.left_custom(now_ms, id, todo);
+            } else {
+                self.left_group(now_ms, id, state, todo);
+            }
             self.settle(id, todo);
         }
     }
@@ -123,20 +152,28 @@ impl Core {
         }
         self.completed.push_back(Arc::clone(&entry.view));
         self.forget_group(&entry);
-        let framework = &entry.record.framework_id;
-        // They are sorted by framework.
-        let first = (framework.clone(), String::new());
-        let next = self.by_task.range(first..).next();
-        if next.is_none_or(|((other, _), _)| other != framework) {
-            self.frameworks.remove(framework);
-            crate::meta::forget_framework(&self.settings.meta(&entry.record.agent_id), framework);
+        self.release_framework(&entry.record.framework_id, &entry.record.agent_id);
+    }
+
+    /// Forgets a framework of which nothing is here any more.
+    pub(super) fn release_framework(&mut self, framework: &str, agent_id: &str) {
+        let first = (framework.to_owned(), String::new());
+        let is_its = |key: Option<&(String, String)>| key.is_some_and(|it| it.0 == framework);
+        if is_its(self.by_task.range(first.clone()..).next().map(|(key, _)| key))
+            || is_its(self.customs.range(first..).next().map(|(key, _)| key))
+        {
+            return;
         }
+        self.frameworks.remove(framework);
+        crate::meta::forget_framework(&self.settings.meta(agent_id), framework);
     }
 
     /// Starts the checks of a task that runs; `restored` is what an earlier
     /// process of this agent knew of its health.
     pub(super) fn start_checks(&mut self, id: &str, now_ms: u64, restored: Option<Option<bool>>) {
-        let Some(entry) = self.containers.get(id) else { return };
+        let Some(entry) = self.containers.get(id).filter(|it| !it.record.is_hosted()) else {
+            return;
+        };
         let task = &entry.record.task;
         let specs = [
             (Kind::Health, task.health_check.as_deref().and_then(checks::health)),

@@ -57,9 +57,12 @@ impl Entry {
         let mut view = View::new(Arc::clone(&record), Arc::clone(framework), group.clone());
         view.check = record.task.check.as_ref().map(|info| status::check(info, None));
         let memory = plan.as_ref().and_then(|plan| plan.limits.memory_bytes);
+        let mut traits = traits(framework, memory);
+        // Its executor says so itself.
+        traits.reports_killing &= !record.is_hosted();
         Self {
             view: Arc::new(view),
-            machine: Container::new(traits(framework, memory)),
+            machine: Container::new(traits),
             resources: Resources::EMPTY,
             volumes: Vec::new(),
             counted: false,
@@ -90,7 +93,7 @@ impl Entry {
             run: self.run.clone(),
             sandbox: self.record.sandbox.clone(),
             parent: self.record.member.as_ref().map(|member| Parent {
-                group: member.group.clone(),
+                group: member.group.clone().unwrap_or_default(),
                 sandbox: member.sandbox.clone(),
                 task_id: self.record.task.task_id.value.clone(),
             }),
@@ -113,7 +116,7 @@ impl Entry {
 }
 
 /// What a container needs to know of its framework and its own limits.
-pub(super) fn traits(framework: &FrameworkInfo, memory_limit_bytes: Option<u64>) -> Traits {
+fn traits(framework: &FrameworkInfo, memory_limit_bytes: Option<u64>) -> Traits {
     let capable = |wanted: Type| {
         framework.capabilities.iter().any(|capability| capability.r#type() == wanted)
     };

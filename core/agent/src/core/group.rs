@@ -72,11 +72,11 @@ impl Core {
         match self.admit_group(info, executor, &records) {
             Ok((own, plans)) => {
                 if let Some(member) = &member {
-                    todo.groups.insert(member.group.clone());
+                    todo.groups.extend(member.group.clone());
                     self.found_executor(framework_id, member, own);
                 }
                 for (record, plan) in records.into_iter().zip(plans) {
-                    self.start(now_ms, record, info, Ok(plan), todo);
+                    self.start(now_ms, record, info, Ok(Some(plan)), todo);
                 }
             }
             Err(refusal) => {
@@ -106,7 +106,7 @@ impl Core {
                     (container_id, self.settings.work_dir.join(path))
                 }
             };
-        let group = Uuid::new_v4().to_string();
+        let group = Some(Uuid::new_v4().to_string());
         Some(Member { group, executor: executor.clone(), container_id, sandbox })
     }
 
@@ -173,7 +173,7 @@ impl Core {
 
     /// As an earlier process of this agent left it.
     pub(super) fn restore_executor(&mut self, record: &Record) {
-        let Some(member) = &record.member else { return };
+        let Some(member) = record.member.as_ref().filter(|_| !record.is_hosted()) else { return };
         let own = karman_api::convert::resources_from_wire(&member.executor.resources);
         let own = admit::countable(&own.unwrap_or_default().unallocated());
         self.found_executor(&record.framework_id, member, own);
@@ -194,7 +194,7 @@ impl Core {
             {
                 self.used = self.used.saturating_sub(&gone.resources);
                 if !silent {
-                    todo.executors_ended.push(key);
+                    todo.executors_ended.push((key, 0));
                 }
             }
         }
@@ -225,7 +225,8 @@ impl Core {
             if !begun.contains(group) && entry.view.statuses.is_empty() {
                 half.push(id.clone());
             }
-            if entry.machine.is_stopping() || ends_group(entry.view.state()) {
+            let ends = entry.machine.is_stopping() || ends_group(entry.view.state());
+            if ends && !entry.record.is_hosted() {
                 ending.insert(group.to_owned());
             }
         }

@@ -5,6 +5,7 @@ use tracing::{debug, error, info};
 
 use karman_api::mesos::v1::DrainConfig;
 
+use super::custom::Custom;
 use super::{Core, Entry, Membership, Todo};
 use crate::drain::Drain;
 use crate::lifecycle::{Event, Phase, StopCause};
@@ -32,6 +33,7 @@ impl Core {
             let grace_ms = drain.grace_ms(entry.grace_ms());
             self.container(now_ms, &id, Event::Stop { cause: drain.cause(), grace_ms }, todo);
         }
+        self.end_customs(now_ms, |custom| custom.is_idle(), todo);
     }
 
     /// The master has removed this agent for ever.
@@ -45,6 +47,7 @@ impl Core {
         todo.removed = self.agent_id.take();
         (self.outgoing, self.master, self.drain) = (None, None, None);
         self.silence(now_ms, |_| true, todo);
+        self.silence_customs(now_ms, |_| true, todo);
         self.membership.send_replace(Membership::Rejected { reason });
     }
 
@@ -54,6 +57,8 @@ impl Core {
         let current = self.agent_id.clone();
         // The master that gave the other id takes them for lost.
         self.silence(now_ms, |entry| Some(&entry.record.agent_id) != current.as_ref(), todo);
+        let is_void = |agent_id: &str| Some(agent_id) != current.as_deref();
+        self.silence_customs(now_ms, |custom| is_void(custom.agent_id()), todo);
     }
 
     /// Ends tasks of which nobody wants to hear.
@@ -86,6 +91,10 @@ impl Core {
             entry.record.framework_id == framework && entry.record.executor_id() == executor
         });
         info!(framework_id = framework, executor_id = executor, tasks = ids.len(), "shut down");
+        let is_it = |custom: &Custom| custom.is_named(framework, executor);
+        if self.end_customs(now_ms, is_it, todo) > 0 {
+            return;
+        }
         for id in ids {
             let Some(entry) = self.containers.get(&id) else { continue };
             let stop = Event::Stop { cause: StopCause::Asked, grace_ms: entry.grace_ms() };
@@ -93,13 +102,13 @@ impl Core {
         }
     }
 
-    /// A command reads no messages.
+    /// A command reads no messages, and neither does an executor that is away.
     pub(super) fn drop_message(&mut self, framework: &str, executor: &str) {
         self.messages_dropped += 1;
         debug!(
             framework_id = framework,
             executor_id = executor,
-            "a message for an executor that reads none is dropped"
+            "a message that no executor reads is dropped"
         );
     }
 

@@ -18,6 +18,7 @@ use uuid::Uuid;
 use super::{Core, Entry, Membership, Todo};
 use crate::admit::{self, Machine, Plan, Refusal, Stock};
 use crate::drain;
+use crate::executors;
 use crate::lifecycle::{Event, StopCause};
 use crate::meta::{Line, Record, Write};
 use crate::session::Change;
@@ -80,6 +81,7 @@ impl Core {
             capabilities: settings::capabilities(),
             held: self.holding.wire.clone(),
             drain: self.drain.as_ref().map(|drain| drain.config),
+            executors: self.customs_for_register(),
         }
     }
 
@@ -114,8 +116,8 @@ impl Core {
             Body::Message(ExecutorMessage {
                 framework_id: Some(framework),
                 executor_id: Some(executor),
-                data: _,
-            }) => self.drop_message(&framework.value, &executor.value),
+                data,
+            }) => self.pass_message((framework.value, executor.value), data, todo),
             Body::Drain(Drain { config }) => self.drain(now_ms, config, todo),
             Body::Shutdown(Shutdown { reason }) => self.removed(now_ms, reason, todo),
             Body::Resources(Resources { resources }) => self.hold(resources, todo),
@@ -150,12 +152,21 @@ impl Core {
             todo.frameworks.push((framework_id.clone(), Arc::clone(&framework)));
         }
         match executor {
+            Some(executor) if executors::is_custom(executor) => {
+                let framework = (framework_id.as_str(), &framework);
+                self.launch_hosted(now_ms, framework, executor, (tasks, true), todo);
+            }
             Some(executor) => {
                 self.launch_group(now_ms, (&framework_id, &framework), executor, tasks, todo);
             }
             None => {
                 for task in tasks {
-                    self.launch_one(now_ms, &framework_id, &framework, task, todo);
+                    let Some(executor) = task.executor.clone() else {
+                        self.launch_one(now_ms, &framework_id, &framework, task, todo);
+                        continue;
+                    };
+                    let framework = (framework_id.as_str(), &framework);
+                    self.launch_hosted(now_ms, framework, &executor, (vec![task], false), todo);
                 }
             }
         }
@@ -199,7 +210,7 @@ impl Core {
                 self.plan(&record, framework, None, Some(Stock { free: &free, held: &held }))
             }
         };
-        self.start(now_ms, record, framework, planned, todo);
+        self.start(now_ms, record, framework, planned.map(Some), todo);
     }
 
     /// What no running task uses, as it is counted.
@@ -213,13 +224,14 @@ impl Core {
         told.map_or_else(|| Arc::new(self.settings.resources.clone()), Arc::clone)
     }
 
-    /// Puts a new task on record, and runs it if it is admitted.
+    /// Puts a new task on record, and runs it if it is admitted; without a plan its
+    /// executor does.
     pub(super) fn start(
         &mut self,
         now_ms: u64,
         record: Record,
         framework: &Arc<FrameworkInfo>,
-        planned: Result<Plan, Refusal>,
+        planned: Result<Option<Plan>, Refusal>,
         todo: &mut Todo,
     ) {
         let container_id = record.container_id.clone();
@@ -230,20 +242,19 @@ impl Core {
             "launching"
         );
         let run = self.settings.run_dir(&record.agent_id, &container_id);
-        let group = self
-            .settings
-            .hierarchy
-            .as_ref()
-            .map(|hierarchy| hierarchy.group(&record.agent_id, &container_id));
+        let group = self.settings.hierarchy.as_ref().filter(|_| !record.is_hosted());
+        let group = group.map(|hierarchy| hierarchy.group(&record.agent_id, &container_id));
         todo.write(&run, Write::Create(Box::new(record.clone())));
         let (plan, refusal) = match planned {
-            Ok(plan) => (Some(plan), None),
+            Ok(plan) => (plan, None),
             Err(refusal) => (None, Some(refusal)),
         };
         let mut entry = Entry::new(record, run, group, plan, framework);
         self.by_task.insert(entry.key(), container_id.clone());
         if let Some(plan) = &entry.plan {
             todo.launches.push((entry.job(), Arc::clone(plan)));
+        }
+        if refusal.is_none() {
             entry.count();
             self.used = self.used.clone() + &entry.resources;
             self.join_executor(&entry.record);
@@ -309,6 +320,9 @@ impl Core {
         let grace_ms =
             grace.map_or_else(|| entry.grace_ms(), |grace| admit::millis(grace.nanoseconds));
         let group = entry.record.group().map(ToOwned::to_owned);
+        if entry.record.is_hosted() {
+            return self.kill_one_hosted(now_ms, &id, grace_ms, policy.is_some(), todo);
+        }
         self.container(now_ms, &id, Event::Stop { cause: StopCause::Asked, grace_ms }, todo);
         if let Some(group) = group {
             self.end_group(now_ms, &group, todo);
@@ -328,5 +342,6 @@ impl Core {
     fn shut_down(&mut self, now_ms: u64, framework_id: &str, todo: &mut Todo) {
         info!(framework_id, "framework is gone; ending its tasks");
         self.silence(now_ms, |entry| entry.record.framework_id == framework_id, todo);
+        self.silence_customs(now_ms, |custom| custom.framework_id() == framework_id, todo);
     }
 }

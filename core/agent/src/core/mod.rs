@@ -5,6 +5,7 @@
 //! last the snapshot that others read.
 
 mod apply;
+mod custom;
 mod entry;
 mod group;
 mod hold;
@@ -14,6 +15,7 @@ mod perform;
 mod restore;
 mod status;
 
+pub(crate) use custom::{Ask, Asked, Line, Refused, WORDS_MAX};
 pub(crate) use entry::Entry;
 pub(crate) use restore::Restored;
 pub(crate) use status::seconds;
@@ -32,6 +34,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::admit::Plan;
+use crate::cgroup::{Group, Limits};
 use crate::checks;
 use crate::core::hold::{Arrangement, Holding};
 use crate::drain::Drain;
@@ -75,6 +78,13 @@ pub(crate) enum Event {
         kind: probe::Kind,
         effect: checks::Effect,
     },
+    /// An executor has called.
+    Executor(Box<Asked>),
+    /// The connection of an executor is gone.
+    ExecutorHungUp {
+        container_id: String,
+        stream: u64,
+    },
     Tick,
 }
 
@@ -105,6 +115,10 @@ pub(crate) struct Core {
     frameworks: BTreeMap<String, Arc<FrameworkInfo>>,
     /// Those of groups that have not ended.
     executors: BTreeMap<group::Key, group::Executor>,
+    /// Those that frameworks brought along.
+    customs: BTreeMap<group::Key, custom::Custom>,
+    /// Their names by their containers.
+    custom_of: BTreeMap<String, group::Key>,
     /// What the tasks and executors that have not ended take.
     used: Resources,
     completed: VecDeque<Arc<View>>,
@@ -141,7 +155,12 @@ struct Todo {
     volumes: Vec<Arrangement>,
     /// Groups that are launched, of which all tasks must be on record before.
     groups: BTreeSet<String>,
-    executors_ended: Vec<group::Key>,
+    /// With what waitpid(2) says of them.
+    executors_ended: Vec<(group::Key, i32)>,
+    /// What executors hear once everything is on record, in order.
+    says: Vec<custom::Said>,
+    /// Groups whose limits change.
+    resizes: Vec<(Group, Limits)>,
     /// Containers whose updates may be due.
     updated: BTreeSet<String>,
     /// Every container's may.
@@ -182,6 +201,8 @@ impl Core {
             by_task: BTreeMap::new(),
             frameworks: BTreeMap::new(),
             executors: BTreeMap::new(),
+            customs: BTreeMap::new(),
+            custom_of: BTreeMap::new(),
             used: Resources::default(),
             completed: VecDeque::new(),
             outgoing: None,
@@ -228,6 +249,11 @@ impl Core {
                 .containers
                 .iter()
                 .map(|(id, entry)| (id.clone(), Arc::clone(&entry.view)))
+                .collect(),
+            executors: self
+                .customs
+                .values()
+                .map(|custom| (custom.container_id().to_owned(), custom.view()))
                 .collect(),
             completed: self.completed.clone(),
             drain: self.drain.clone(),

@@ -17,6 +17,7 @@ use tracing::{error, warn};
 
 use super::{Core, Entry, Event, Membership, Todo};
 use crate::admit::Plan;
+use crate::cgroup::{Group, Limits};
 use crate::drain::Drain;
 use crate::driver::{Job, blocking};
 use crate::lifecycle::{self, Ended};
@@ -43,6 +44,8 @@ impl Core {
             volumes,
             groups,
             executors_ended,
+            says,
+            resizes,
             updated,
             all_updated,
         } = todo;
@@ -86,6 +89,8 @@ impl Core {
         }
         let kills = kills.into_iter().map(|(run, wanted)| kill(run, wanted));
         futures::stream::iter(kills).buffer_unordered(WRITERS).collect::<()>().await;
+        self.tell_executors(says, &failed);
+        resize_all(resizes).await;
         self.deliver(updated.into_iter().collect(), all_updated);
         self.tell_ends(executors_ended);
         if let Some(agent_id) = registered {
@@ -94,7 +99,7 @@ impl Core {
     }
 
     /// The loop must not wait for room in its own queue.
-    fn later(&self, event: Event) {
+    pub(super) fn later(&self, event: Event) {
         let events = self.events.clone();
         self.tasks.spawn("event", async move {
             let _stopping = events.send(event).await;
@@ -128,13 +133,13 @@ impl Core {
     }
 
     /// Best effort: a new session begins with what is left.
-    fn tell_ends(&self, ended: Vec<(String, String)>) {
+    fn tell_ends(&self, ended: Vec<((String, String), i32)>) {
         let Some(outgoing) = &self.outgoing else { return };
-        for (framework, executor) in ended {
+        for ((framework, executor), status) in ended {
             let ended = ExecutorEnded {
                 framework_id: Some(FrameworkId { value: framework }),
                 executor_id: Some(ExecutorId { value: executor }),
-                status: 0,
+                status,
             };
             let body = Some(agent_message::Body::ExecutorEnded(ended));
             let _full = outgoing.try_send(AgentMessage { body });
@@ -226,6 +231,23 @@ async fn write_all(writes: BTreeMap<PathBuf, (RunDir, Vec<Write>)>) -> BTreeMap<
         error!(folder = %path.display(), error, "cannot write a checkpoint");
     }
     failed
+}
+
+/// Gives executors room for their tasks. What goes wrong is not the end: they run
+/// within what they had.
+async fn resize_all(resizes: Vec<(Group, Limits)>) {
+    if resizes.is_empty() {
+        return;
+    }
+    let resized = blocking(move || {
+        for (group, limits) in resizes {
+            if let Err(error) = group.create(&limits) {
+                warn!(error = karman_rt::chain(&error), "cannot change the limits of an executor");
+            }
+        }
+        Ok::<(), io::Error>(())
+    });
+    let _panicked = resized.await;
 }
 
 /// Leaves word for the shim and wakes it. One that starts later finds it.

@@ -5,16 +5,15 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
-use karman_api::mesos::v1::FrameworkInfo;
+use karman_api::mesos::v1::{FrameworkInfo, TaskStatus};
 use karman_rt::time::now_ms;
 use serde::de::DeserializeOwned;
 use tracing::{info, warn};
 
-use super::entry::traits;
 use super::{Core, Entry, Event};
 use crate::drain::Drain;
 use crate::lifecycle::{self, Container, Ended, Goal, Phase, StopCause};
-use crate::meta::{self, Found, Write};
+use crate::meta::{self, Found, FoundExecutor, Write};
 use crate::recover::{self, Action, Facts};
 use crate::settings::Settings;
 use crate::shim::records::{Claim, Kill, RunDir, Stored};
@@ -29,6 +28,7 @@ pub(crate) struct Restored {
     held: Option<meta::Held>,
     /// Groups of which all tasks are on record.
     groups: BTreeSet<String>,
+    executors: Vec<(FoundExecutor, Facts)>,
 }
 
 impl Restored {
@@ -52,6 +52,13 @@ impl Restored {
                 grouped.extend(found.record.group().map(ToOwned::to_owned));
                 restored.runs.push((found, facts));
             }
+            for found in meta::load_executors(&folder)? {
+                let record = &found.record;
+                let run = settings.executor_dir(&record.agent_id, &record.container_id);
+                let facts = process_facts(&run, same_boot);
+                known.insert(record.container_id.clone());
+                restored.executors.push((found, facts));
+            }
             let (kept, over): (BTreeSet<_>, BTreeSet<_>) =
                 meta::load_groups(&folder)?.into_iter().partition(|it| grouped.contains(it));
             restored.groups.extend(kept);
@@ -69,11 +76,20 @@ impl Restored {
 }
 
 fn facts(run: &RunDir, found: &Found, same_boot: bool) -> Facts {
+    Facts {
+        reported: found.updates.last().map(|(status, _)| status.state()),
+        acknowledged: found.updates.iter().all(|(_, acknowledged)| *acknowledged),
+        ..process_facts(run, same_boot)
+    }
+}
+
+/// Of which nothing was reported.
+fn process_facts(run: &RunDir, same_boot: bool) -> Facts {
     let claim = record::<Claim>(&run.claim());
     Facts {
         same_boot,
-        reported: found.updates.last().map(|(status, _)| status.state()),
-        acknowledged: found.updates.iter().all(|(_, acknowledged)| *acknowledged),
+        reported: None,
+        acknowledged: true,
         killed: run
             .kill()
             .exists()
@@ -92,7 +108,7 @@ fn record<T: DeserializeOwned>(path: &std::path::Path) -> Option<T> {
 
 impl Core {
     pub(super) fn restore(&mut self, restored: Restored) {
-        let Restored { agent_id: _, runs, frameworks, drain, held, groups } = restored;
+        let Restored { agent_id: _, runs, frameworks, drain, held, groups, executors } = restored;
         self.drain = drain;
         self.frameworks =
             frameworks.into_iter().map(|(id, framework)| (id, Arc::new(framework))).collect();
@@ -100,7 +116,13 @@ impl Core {
         for (found, facts) in runs {
             self.restore_one(found, facts);
         }
-        let used = |framework: &String| self.by_task.keys().any(|(other, _)| other == framework);
+        let mut todo = std::mem::take(&mut self.restored);
+        self.restore_customs(now_ms(), executors, &mut todo);
+        self.restored = todo;
+        let used = |framework: &String| {
+            let mut keys = self.by_task.keys().chain(self.customs.keys());
+            keys.any(|(other, _)| other == framework)
+        };
         let unused: Vec<String> = self.frameworks.keys().filter(|id| !used(id)).cloned().collect();
         for id in unused {
             self.frameworks.remove(&id);
@@ -134,15 +156,16 @@ impl Core {
                     });
                     Arc::new(FrameworkInfo { id, ..FrameworkInfo::default() })
                 });
-                let group = self.settings.hierarchy.as_ref();
+                let group = self.settings.hierarchy.as_ref().filter(|_| !record.is_hosted());
                 let group =
                     group.map(|hierarchy| hierarchy.group(&record.agent_id, &record.container_id));
                 let executor = record.member.as_ref().map(|member| &member.executor);
-                let planned = self.plan(&record, &framework, executor, None);
-                let mut entry =
-                    Entry::new(record, run, group, planned.as_ref().ok().cloned(), &framework);
-                entry.machine =
-                    Container::restored(traits(&framework, memory_limit(&entry)), phase, goal);
+                let hosted = record.is_hosted();
+                let planned =
+                    if hosted { None } else { self.plan(&record, &framework, executor, None).ok() };
+                let phase = if hosted { told_phase(phase, &updates) } else { phase };
+                let mut entry = Entry::new(record, run, group, planned, &framework);
+                entry.machine = Container::restored(entry.machine.traits().clone(), phase, goal);
                 for (status, acknowledged) in updates {
                     entry.view_mut().push(status.clone());
                     entry.updates.push(status.clone());
@@ -157,7 +180,9 @@ impl Core {
                     self.used = self.used.clone() + &entry.resources;
                     self.restore_executor(&entry.record);
                 }
-                resume(&mut todo, &entry, action, goal);
+                if !hosted {
+                    resume(&mut todo, &entry, action, goal);
+                }
                 let healthy = entry.view.healthy;
                 self.containers.insert(id.clone(), entry);
                 if phase == Phase::Running {
@@ -169,8 +194,10 @@ impl Core {
     }
 }
 
-fn memory_limit(entry: &Entry) -> Option<u64> {
-    entry.plan.as_ref().and_then(|plan| plan.limits.memory_bytes)
+/// Where a task is of which its executor says where it is.
+fn told_phase(phase: Phase, updates: &[(TaskStatus, bool)]) -> Phase {
+    let last = updates.last().map(|(status, _)| status.state());
+    last.map_or(phase, lifecycle::phase_of)
 }
 
 /// Sets going what is left to do for one container.
@@ -188,7 +215,7 @@ fn resume(todo: &mut super::Todo, entry: &Entry, action: Action, goal: Goal) {
         entry.stop.cancel();
         let grace_ms = record::<Kill>(&entry.run.kill())
             .map_or_else(|| entry.grace_ms(), |kill| kill.grace_ms);
-        todo.kills.push((entry.run.clone(), Kill { grace_ms, cause }));
+        todo.kills.push((entry.run.clone(), Kill { grace_ms, cause, quiet: false }));
     }
     match action {
         Action::Forget | Action::Deliver => {}

@@ -72,7 +72,7 @@ fn blank(
     }
 }
 
-fn container(settings: &Settings, entry: &Entry) -> ContainerStatus {
+pub(super) fn container(settings: &Settings, entry: &Entry) -> ContainerStatus {
     let address = IpAddress { protocol: None, ip_address: Some(settings.ip.to_string()) };
     ContainerStatus {
         container_id: Some(entry.record.container()),

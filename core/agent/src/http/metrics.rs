@@ -2,8 +2,8 @@
 
 use axum::extract::{Query, State};
 use axum::response::Response;
-use karman_api::convert::resources_from_wire;
 use karman_api::mesos::v1::{ResourceStatistics, TaskState};
+use karman_model::resource::Resources;
 use karman_rt::time::now_ms;
 use serde_json::{Map, Value, json};
 
@@ -54,7 +54,10 @@ pub(super) fn all(shared: &Shared) -> Map<String, Value> {
     for (name, state) in STATES {
         put(format!("slave/tasks_{name}"), count(*state));
     }
-    put("slave/executors_running".into(), count(TaskState::TaskRunning));
+    let is_own = |view: &View| view.state() == TaskState::TaskRunning && !view.record.is_hosted();
+    let own = snapshot.containers.values().filter(|view| is_own(view)).count();
+    let executors = u32::try_from(own + snapshot.executors.len()).unwrap_or(u32::MAX);
+    put("slave/executors_running".into(), f64::from(executors));
     let frameworks = u32::try_from(snapshot.frameworks.len()).unwrap_or(u32::MAX);
     put("slave/frameworks_active".into(), f64::from(frameworks));
     let dropped = u32::try_from(snapshot.messages_dropped).unwrap_or(u32::MAX);
@@ -63,8 +66,11 @@ pub(super) fn all(shared: &Shared) -> Map<String, Value> {
 }
 
 /// Use and limits of one container; without a control group only the limits.
-pub(super) fn statistics(view: &View, stats: Option<Stats>, now_ms: u64) -> ResourceStatistics {
-    let wanted = resources_from_wire(&view.record.task.resources).unwrap_or_default();
+pub(super) fn statistics(
+    wanted: &Resources,
+    stats: Option<Stats>,
+    now_ms: u64,
+) -> ResourceStatistics {
     let mut statistics = ResourceStatistics {
         timestamp: seconds(now_ms),
         cpus_limit: Some(wanted.scalar("cpus").as_f64()),

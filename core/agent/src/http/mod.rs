@@ -1,7 +1,11 @@
 //! What the agent answers over HTTP: its state, its containers, the files of
-//! sandboxes, the operator API. Served from snapshots; it changes nothing.
+//! sandboxes, the operator API, all from snapshots; and what executors say.
 
+mod codec;
+mod containers;
 mod error;
+mod executor;
+mod executors;
 mod files;
 mod metrics;
 mod operator;
@@ -15,10 +19,12 @@ use axum::extract::{Query, State};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
+use karman_rt::Tasks;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
+use crate::core::Event;
 use crate::settings::Settings;
 use crate::view::Snapshot;
 
@@ -27,6 +33,8 @@ use crate::view::Snapshot;
 pub(crate) struct Shared {
     settings: Arc<Settings>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
+    events: mpsc::Sender<Event>,
+    tasks: Tasks,
 }
 
 impl Shared {
@@ -35,25 +43,31 @@ impl Shared {
     }
 }
 
-pub(crate) fn router(settings: Arc<Settings>, snapshots: watch::Receiver<Arc<Snapshot>>) -> Router {
+pub(crate) fn router(
+    settings: Arc<Settings>,
+    snapshots: watch::Receiver<Arc<Snapshot>>,
+    events: mpsc::Sender<Event>,
+    tasks: Tasks,
+) -> Router {
     let routes = routes();
     // The name of the original's actor, as it is and as clients escape it.
     let all =
         routes.clone().nest("/slave(1)", routes.clone()).nest("/slave%281%29", routes.clone());
-    all.nest("/slave", routes).with_state(Shared { settings, snapshots })
+    all.nest("/slave", routes).with_state(Shared { settings, snapshots, events, tasks })
 }
 
 fn routes() -> Router<Shared> {
     let mut routes = Router::new()
         .route("/api/v1", post(operator::call))
         // As one client spells it: the original took anything below its routes.
-        .route("/api/v1/operator", post(operator::call));
+        .route("/api/v1/operator", post(operator::call))
+        .route("/api/v1/executor", post(executor::call));
     for suffix in ["", ".json"] {
         let path = |path: &str| format!("{path}{suffix}");
         routes = routes
             .route(&path("/state"), get(state::state))
-            .route(&path("/containers"), get(state::containers))
-            .route(&path("/monitor/statistics"), get(state::statistics))
+            .route(&path("/containers"), get(containers::containers))
+            .route(&path("/monitor/statistics"), get(containers::statistics))
             .route(&path("/flags"), get(flags))
             .route(&path("/version"), get(version))
             .route(&path("/metrics/snapshot"), get(metrics::snapshot))

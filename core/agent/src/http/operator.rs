@@ -4,18 +4,15 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use karman_api::codec::Codec;
 use karman_api::mesos::v1::agent::call::{ListFiles, ReadFile, Type};
-use karman_api::mesos::v1::agent::response::get_containers::Container;
 use karman_api::mesos::v1::agent::response::{self, get_executors, get_frameworks};
 use karman_api::mesos::v1::agent::{self, Call};
-use karman_api::mesos::v1::{
-    ExecutorId, ExecutorInfo, FileInfo, Flag, FrameworkId, Metric, TimeInfo, VersionInfo,
-};
+use karman_api::mesos::v1::{FileInfo, Flag, Metric, TimeInfo, VersionInfo};
 use serde_json::Value;
 
+use super::codec::{codec_of_answer, codec_of_body, refuse};
 use super::error::Error;
-use super::{Shared, metrics, state, tasks};
+use super::{Shared, containers, executors, metrics, tasks};
 use crate::drain::Drain;
 use crate::driver::blocking;
 use crate::files::{self, READ_BYTES_MAX};
@@ -25,21 +22,10 @@ pub(super) async fn call(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
-    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let Some(content) = header(header::CONTENT_TYPE) else {
-        return refuse(StatusCode::BAD_REQUEST, "Expecting 'Content-Type' to be present");
-    };
-    let Some(codec) = Codec::from_content_type(content) else {
-        return refuse(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "Expecting 'Content-Type' of application/json or application/x-protobuf",
-        );
-    };
-    let Some(accept) = Codec::from_accept(header(header::ACCEPT)) else {
-        return refuse(
-            StatusCode::NOT_ACCEPTABLE,
-            "Expecting 'Accept' to allow application/json or application/x-protobuf",
-        );
+    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
+    let (codec, accept) = match (codec_of_body(&headers), codec_of_answer(accept)) {
+        (Ok(codec), Ok(accept)) => (codec, accept),
+        (Err(response), _) | (_, Err(response)) => return *response,
     };
     let call: Call = match codec.decode(&body) {
         Ok(call) => call,
@@ -53,10 +39,6 @@ pub(super) async fn call(
         Ok(None) => refuse(StatusCode::NOT_IMPLEMENTED, "This agent does not support the call"),
         Err(error) => error.into_response(),
     }
-}
-
-fn refuse(status: StatusCode, message: &str) -> Response {
-    (status, format!("{message}\n")).into_response()
 }
 
 /// `None` for calls that are not supported.
@@ -115,7 +97,7 @@ async fn answer(shared: &Shared, call: Call) -> Result<Option<agent::Response>, 
             ..blank(response::Type::GetState)
         },
         Type::GetContainers => agent::Response {
-            get_containers: Some(get_containers(shared).await),
+            get_containers: Some(containers::get_containers(shared).await),
             ..blank(response::Type::GetContainers)
         },
         Type::GetFrameworks => agent::Response {
@@ -192,6 +174,8 @@ fn get_tasks(shared: &Shared) -> response::GetTasks {
     for view in snapshot.containers.values() {
         let list = if tasks::has_ended(view) {
             &mut all.terminated_tasks
+        } else if snapshot.is_queued(view) {
+            &mut all.queued_tasks
         } else {
             &mut all.launched_tasks
         };
@@ -203,27 +187,13 @@ fn get_tasks(shared: &Shared) -> response::GetTasks {
 
 fn get_executors(shared: &Shared) -> response::GetExecutors {
     let snapshot = shared.snapshot();
-    let (live, done) = state::executors(snapshot.containers.values(), snapshot.completed.iter());
+    let (live, done) = executors::executors(&snapshot);
+    let executor =
+        |it: &executors::Executor<'_>| get_executors::Executor { executor_info: it.info() };
     response::GetExecutors {
         executors: live.iter().map(executor).collect(),
         completed_executors: done.iter().map(executor).collect(),
     }
-}
-
-fn executor(executor: &state::Executor<'_>) -> get_executors::Executor {
-    let record = &executor.first.record;
-    let executor_info = match &record.member {
-        Some(member) => member.executor.clone(),
-        None => ExecutorInfo {
-            executor_id: ExecutorId { value: record.executor_id().to_owned() },
-            framework_id: Some(FrameworkId { value: record.framework_id.clone() }),
-            command: record.task.command.clone(),
-            resources: record.task.resources.clone(),
-            name: Some(executor.name()),
-            ..ExecutorInfo::default()
-        },
-    };
-    get_executors::Executor { executor_info }
 }
 
 fn get_frameworks(shared: &Shared) -> response::GetFrameworks {
@@ -241,17 +211,4 @@ fn get_frameworks(shared: &Shared) -> response::GetFrameworks {
         frameworks: snapshot.frameworks.values().map(|info| framework(info)).collect(),
         completed_frameworks: completed.into_values().collect(),
     }
-}
-
-async fn get_containers(shared: &Shared) -> response::GetContainers {
-    let measured = state::measured(shared).await.into_iter();
-    let containers = measured.map(|(view, statistics)| Container {
-        framework_id: Some(FrameworkId { value: view.record.framework_id.clone() }),
-        executor_id: Some(ExecutorId { value: view.record.executor_id().to_owned() }),
-        executor_name: Some(state::name(&view)),
-        container_id: view.record.container(),
-        container_status: Some(state::status(&view)),
-        resource_statistics: Some(statistics),
-    });
-    response::GetContainers { containers: containers.collect() }
 }

@@ -81,6 +81,8 @@ pub enum Event {
         cause: StopCause,
         grace_ms: u64,
     },
+    /// Its executor says that this is so.
+    Told(TaskState),
     /// The shim is gone.
     Ended(Ended),
 }
@@ -96,6 +98,19 @@ pub enum Ended {
     Rebooted,
     /// It was not admitted.
     Refused(Refusal),
+    /// Its executor is gone, and said nothing of its end.
+    Abandoned(Abandoned),
+}
+
+/// What is known of the end of a task whose executor is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Abandoned {
+    pub reason: Reason,
+    pub message: String,
+    /// Somebody wanted the executor to end.
+    pub wanted: bool,
+    /// How its process ended, where that is on record.
+    pub exit: Option<Exit>,
 }
 
 /// What is to be done.
@@ -130,6 +145,10 @@ impl Container {
         Self { traits, phase, goal, grace_ms: None }
     }
 
+    pub fn traits(&self) -> &Traits {
+        &self.traits
+    }
+
     pub fn phase(&self) -> Phase {
         self.phase
     }
@@ -151,6 +170,10 @@ impl Container {
             Event::Prepared => self.advance(Phase::Starting, report::starting()),
             Event::Started => self.advance(Phase::Running, report::running()),
             Event::Stop { cause, grace_ms } => self.stop(cause, grace_ms),
+            Event::Told(state) => {
+                self.phase = self.phase.max(phase_of(state));
+                Vec::new()
+            }
             Event::Ended(ended) => {
                 self.phase = Phase::Terminal;
                 vec![Effect::Report(report::ended(&self.traits, self.goal, ended))]
@@ -192,6 +215,31 @@ impl Container {
         }
         effects
     }
+}
+
+/// Where a task is that an executor says this of.
+pub fn phase_of(state: TaskState) -> Phase {
+    match state {
+        TaskState::TaskStarting => Phase::Starting,
+        TaskState::TaskRunning => Phase::Running,
+        TaskState::TaskKilling => Phase::Killing,
+        state if is_terminal(state) => Phase::Terminal,
+        _ => Phase::Staging,
+    }
+}
+
+/// What is told of a task under an executor instead of what the executor says,
+/// where the agent knows better why it ends.
+pub fn retold(traits: &Traits, goal: Goal, state: TaskState) -> Option<(TaskState, Reason)> {
+    let Goal::Stop(StopCause::Draining { gone }) = goal else { return None };
+    let state = match state {
+        TaskState::TaskKilling => state,
+        TaskState::TaskKilled if gone && traits.partition_aware => TaskState::TaskGoneByOperator,
+        TaskState::TaskKilled if gone => TaskState::TaskLost,
+        TaskState::TaskKilled => state,
+        _ => return None,
+    };
+    Some((state, Reason::AgentDraining))
 }
 
 /// Whether the end of one task is the end of its group: every end but that of a

@@ -4,7 +4,7 @@
 use karman_api::mesos::v1::TaskState;
 use karman_api::mesos::v1::task_status::{Reason, Source};
 
-use super::{Ended, Goal, Report, StopCause, Traits};
+use super::{Abandoned, Ended, Goal, Report, StopCause, Traits};
 use crate::admit::Refusal;
 use crate::shim::records::{Cause, Exit};
 
@@ -48,6 +48,7 @@ pub(super) fn ended(traits: &Traits, goal: Goal, ended: Ended) -> Report {
             message: Some(message),
             ..plain(state)
         },
+        Ended::Abandoned(abandoned) => lost_executor(traits, goal, abandoned),
         Ended::Rebooted => Report {
             source: Source::Agent,
             reason: Some(Reason::AgentRestarted),
@@ -55,6 +56,24 @@ pub(super) fn ended(traits: &Traits, goal: Goal, ended: Ended) -> Report {
             ..plain(if traits.partition_aware { TaskState::TaskGone } else { TaskState::TaskLost })
         },
     }
+}
+
+fn lost_executor(traits: &Traits, goal: Goal, abandoned: Abandoned) -> Report {
+    let Abandoned { reason, message, wanted, exit } = abandoned;
+    if let Some(exit) = exit.as_ref().filter(|exit| exit.out_of_memory) {
+        return out_of_memory_report(traits, exit.memory_peak_bytes);
+    }
+    let how = exit.map(|exit| describe(&exit.cause)).unwrap_or_default();
+    let because = if how.is_empty() { message } else { format!("{message}: {how}") };
+    let mut report = match goal {
+        Goal::Stop(by) => Report { message: None, ..killed(traits, by, &Cause::Signal(0)) },
+        Goal::Run if wanted => plain(TaskState::TaskKilled),
+        Goal::Run => plain(TaskState::TaskFailed),
+    };
+    report.source = Source::Agent;
+    report.reason.get_or_insert(reason);
+    report.message = Some(because);
+    report
 }
 
 fn recorded(traits: &Traits, goal: Goal, exit: Exit, stderr_tail: &str) -> Report {

@@ -90,6 +90,10 @@ pub struct Kill {
     /// For the agent, should it be restarted before the end.
     #[serde(default)]
     pub cause: StopCause,
+    /// The process has been told by other means: no SIGTERM comes before the
+    /// SIGKILL at the end of the grace period.
+    #[serde(default)]
+    pub quiet: bool,
 }
 
 /// How the task ended.

@@ -164,15 +164,15 @@ impl Supervisor {
     /// Does what the kill record says; a bare SIGTERM means nothing.
     fn heed(&mut self, dir: &RunDir) {
         if let Some(kill) = kill_request(dir) {
-            self.kill(Duration::from_millis(kill.grace_ms));
+            self.kill(Duration::from_millis(kill.grace_ms), kill.quiet);
         }
     }
 
-    fn kill(&mut self, grace: Duration) {
+    fn kill(&mut self, grace: Duration, quiet: bool) {
         let first = self.deadline.is_none();
         let deadline = Instant::now() + grace;
         self.deadline = Some(self.deadline.map_or(deadline, |earlier| earlier.min(deadline)));
-        if first {
+        if first && !quiet {
             self.terminate();
         }
     }
@@ -217,7 +217,7 @@ impl Supervisor {
         if self.look_at.is_some_and(|look| look <= now) {
             self.look_at = Some(now + LOOK);
             if matches!(dir.path().try_exists(), Ok(false)) {
-                self.kill(Duration::from_millis(launch.grace_ms));
+                self.kill(Duration::from_millis(launch.grace_ms), false);
             }
         }
     }
@@ -228,7 +228,7 @@ impl Supervisor {
             self.completion = None;
             if self.deadline.is_none() {
                 self.out_of_time = true;
-                self.kill(Duration::from_millis(launch.grace_ms));
+                self.kill(Duration::from_millis(launch.grace_ms), false);
             }
         }
         if self.deadline.is_some_and(|deadline| deadline <= now) {

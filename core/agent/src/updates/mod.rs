@@ -4,12 +4,17 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use karman_api::mesos::v1::TaskStatus;
 
 /// Before an update that was not acknowledged is sent again; doubles each time
 /// up to the second.
 const RETRY_MS_MIN: u64 = 10_000;
 const RETRY_MS_MAX: u64 = 600_000;
+
+/// Executors repeat what they were not told to have been heard: all that was said
+/// since a connection was lost.
+const TAKEN_MAX: usize = 64;
 
 /// One task's updates.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -23,6 +28,8 @@ pub struct Stream {
     /// When the outstanding one is sent again; `None` while it was not sent.
     retry_at_ms: Option<u64>,
     retry_after_ms: u64,
+    /// Of the last that were taken, whatever became of them.
+    taken: VecDeque<Bytes>,
 }
 
 /// What an acknowledgement did.
@@ -35,6 +42,12 @@ pub enum Acknowledged {
 
 impl Stream {
     pub fn push(&mut self, status: TaskStatus) {
+        if let Some(uuid) = &status.uuid {
+            if self.taken.len() >= TAKEN_MAX {
+                self.taken.pop_front();
+            }
+            self.taken.push_back(uuid.clone());
+        }
         self.latest = Some(status.clone());
         self.waiting.push_back(status);
     }
@@ -76,6 +89,17 @@ impl Stream {
 
     pub fn is_delivered(&self) -> bool {
         self.waiting.is_empty()
+    }
+
+    /// Whether it was taken before: who says it did not hear so.
+    pub fn knows(&self, uuid: &[u8]) -> bool {
+        self.taken.iter().any(|taken| taken == uuid)
+            || self.waiting.iter().any(|status| status.uuid.as_deref() == Some(uuid))
+    }
+
+    /// How many were not acknowledged.
+    pub fn waiting(&self) -> usize {
+        self.waiting.len()
     }
 
     /// Everything that must survive a restart, in order.

@@ -91,7 +91,7 @@ async fn a_group_lives_under_its_executor_and_success_ends_nobody_else() {
 
     fs::write(pod.join("tasks/long/go"), "").unwrap();
     assert_eq!(cluster.ends(1).await, [state("long", TaskState::TaskFinished)]);
-    let (framework, executor) = cluster.executor_ended().await;
+    let (framework, executor, _) = cluster.executor_ended().await;
     assert_eq!((framework.as_str(), executor.as_str()), ("F-0000", "pod"));
     eventually(|| if cluster.runs() == 0 { Ok(()) } else { Err(cluster.runs()) });
 }

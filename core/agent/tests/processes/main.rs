@@ -4,6 +4,7 @@
 
 mod agent;
 mod container;
+mod executor;
 mod files;
 mod group;
 mod holding;

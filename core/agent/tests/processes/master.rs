@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use futures::Stream;
-use karman_agent::{Config, StartError, Started};
+use karman_agent::{Config, Patience, StartError, Started};
 use karman_api::mesos::v1::{
     AgentId, FrameworkId, FrameworkInfo, KillPolicy, TaskId, TaskInfo, TaskState, TaskStatus,
 };
@@ -77,10 +77,13 @@ pub(crate) struct Cluster {
     _server: Tasks,
     agent: Tasks,
     /// Executors that ended and were not asked for.
-    ended: Vec<(String, String)>,
+    ended: Vec<(String, String, i32)>,
+    /// What executors said to their framework.
+    messages: Vec<Vec<u8>>,
     pub(crate) http: SocketAddr,
     /// What the agent is configured to have.
     pub(crate) resources: String,
+    pub(crate) patience: Patience,
 }
 
 impl Cluster {
@@ -106,8 +109,10 @@ impl Cluster {
             _server: server,
             agent: Tasks::new(),
             ended: Vec::new(),
+            messages: Vec::new(),
             http: address,
             resources: "cpus:4;mem:4096;disk:1000;ports:[31000-31099]".into(),
+            patience: Patience::default(),
         };
         let register = cluster.start_agent().await;
         (cluster, register)
@@ -148,6 +153,7 @@ impl Cluster {
             attributes: Some("rack:r1".into()),
             domain: Some("europe/a".parse().unwrap()),
             shim: shim(),
+            executors: self.patience,
             version: "1.2.3",
         };
         self.agent = Tasks::new();
@@ -243,8 +249,8 @@ impl Cluster {
         }
     }
 
-    /// The executor that ended, by framework and name.
-    pub(crate) async fn executor_ended(&mut self) -> (String, String) {
+    /// The executor that ended, by framework and name, and its status.
+    pub(crate) async fn executor_ended(&mut self) -> (String, String, i32) {
         while self.ended.is_empty() {
             let said = self.next().await;
             self.note(&said);
@@ -252,10 +258,23 @@ impl Cluster {
         self.ended.remove(0)
     }
 
+    /// What an executor says to its framework.
+    pub(crate) async fn message(&mut self) -> Vec<u8> {
+        while self.messages.is_empty() {
+            let said = self.next().await;
+            self.note(&said);
+        }
+        self.messages.remove(0)
+    }
+
     fn note(&mut self, said: &FromAgent) {
         if let FromAgent::ExecutorEnded(ended) = said {
             let framework = ended.framework_id.clone().unwrap().value;
-            self.ended.push((framework, ended.executor_id.clone().unwrap().value));
+            let name = ended.executor_id.clone().unwrap().value;
+            self.ended.push((framework, name, ended.status));
+        }
+        if let FromAgent::Message(message) = said {
+            self.messages.push(message.data.to_vec());
         }
     }
 

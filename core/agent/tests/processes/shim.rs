@@ -77,7 +77,12 @@ impl Run {
     pub(crate) fn kill(&self, grace_ms: u64) {
         fs::write(
             self.dir.kill(),
-            serde_json::to_vec(&Stored::V1(Kill { grace_ms, cause: StopCause::Asked })).unwrap(),
+            serde_json::to_vec(&Stored::V1(Kill {
+                grace_ms,
+                cause: StopCause::Asked,
+                quiet: false,
+            }))
+            .unwrap(),
         )
         .unwrap();
         let claim: Claim = read(&self.dir.claim()).unwrap();
@@ -150,7 +155,12 @@ fn a_kill_from_before_the_start_prevents_it() {
     let run = Run::new("echo started");
     fs::write(
         run.dir.kill(),
-        serde_json::to_vec(&Stored::V1(Kill { grace_ms: 0, cause: StopCause::Asked })).unwrap(),
+        serde_json::to_vec(&Stored::V1(Kill {
+            grace_ms: 0,
+            cause: StopCause::Asked,
+            quiet: false,
+        }))
+        .unwrap(),
     )
     .unwrap();
     assert_eq!(run.run().cause, Cause::NeverStarted);

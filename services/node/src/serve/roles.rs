@@ -244,6 +244,7 @@ impl Site {
             attributes,
             domain: fault_domain.clone(),
             shim: std::env::current_exe().map_err(StartError::Program)?,
+            executors: karman_agent::Patience::default(),
             version: VERSION,
         };
         let tasks = self.tasks.clone();

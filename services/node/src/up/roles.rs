@@ -190,6 +190,7 @@ fn agents_configs(
             attributes,
             domain,
             shim: shim.clone(),
+            executors: karman_agent::Patience::default(),
             version: VERSION,
         });
     }
