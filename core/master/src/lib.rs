@@ -168,8 +168,7 @@ pub async fn start(config: Config, tasks: &karman_rt::Tasks) -> Result<(), Start
 
     let replica = Replica::follow(Arc::clone(&store), stored::PREFIX, tasks);
     let door = |holder: &str| Some(Urls::of(holder)?.http);
-    let leadership =
-        karman_store::campaign(&*store, LEADERSHIP, &urls.holder(), door).await?;
+    let leadership = karman_store::campaign(&*store, LEADERSHIP, &urls.holder(), door).await?;
     let begun = Instant::now();
     let contents = stored::read(&replica.caught_up(&leadership.fence).await?)?;
     drop(replica);

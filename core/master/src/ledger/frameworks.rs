@@ -225,7 +225,7 @@ impl Ledger {
             self.close_stream(&stream.clone());
         }
         self.discard_offers_of(id);
-        let agents: BTreeSet<AgentId> =
+        let mut agents: BTreeSet<AgentId> =
             framework.tasks.values().map(|task| task.agent.clone()).collect();
         let tasks: Vec<TaskId> =
             framework.tasks.keys().chain(framework.unreachable.keys()).cloned().collect();
@@ -233,6 +233,7 @@ impl Ledger {
             self.end_task(id, &task, TaskState::TaskKilled);
             self.complete_task(id, &task);
         }
+        agents.extend(self.dismiss_of(id));
         for agent in agents {
             self.tell(
                 &agent,

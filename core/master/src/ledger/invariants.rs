@@ -132,7 +132,8 @@ impl Ledger {
                         && task.executor.as_ref() == Some(executor)
                 });
                 let tasks = u32::try_from(tasks.count()).unwrap_or(u32::MAX);
-                assert_eq!(record.tasks, tasks, "{executor} is there while it has tasks");
+                assert_eq!(record.tasks, tasks, "{executor} has the tasks that it has");
+                assert!(record.stays || tasks > 0, "{executor} is there for something");
             }
         }
         used

@@ -46,6 +46,8 @@ pub(super) struct Brought {
     pub(super) frameworks: BTreeMap<FrameworkId, v1::FrameworkInfo>,
     /// Each once, by framework and id.
     pub(super) tasks: Vec<Returning>,
+    /// Those that their frameworks brought along, with tasks or without.
+    pub(super) executors: Vec<(FrameworkId, v1::ExecutorInfo)>,
 }
 
 /// A task that an agent brings back.
@@ -99,6 +101,7 @@ impl Content {
             capabilities,
             held,
             drain,
+            executors,
         } = register;
         let info = agent.ok_or(Unacceptable::NoAgent)?;
         if let Some(known) = known {
@@ -112,7 +115,10 @@ impl Content {
         }
         let named = |info: v1::FrameworkInfo| Some((info.id.as_ref()?.into(), info));
         let frameworks = frameworks.into_iter().filter_map(named).collect();
-        let brought = Brought { drain, frameworks, tasks: read_tasks(tasks, known)? };
+        let executor =
+            |it: session::AgentExecutor| Some(((&it.framework_id?).into(), it.executor?));
+        let executors = executors.into_iter().filter_map(executor).collect();
+        let brought = Brought { drain, frameworks, tasks: read_tasks(tasks, known)?, executors };
         Ok(Self { info, total, held, version, boot, address, capabilities, brought })
     }
 }

@@ -65,7 +65,7 @@ impl Ledger {
         &mut self,
         now: Timestamp,
         id: &AgentId,
-        tasks: Vec<Returning>,
+        (tasks, executors): (Vec<Returning>, Vec<(FrameworkId, v1::ExecutorInfo)>),
         mut infos: BTreeMap<FrameworkId, v1::FrameworkInfo>,
     ) {
         let Some(agent) = self.agent_mut(id) else { return };
@@ -90,6 +90,13 @@ impl Ledger {
                 framework.clone_from(known);
             }
             self.found(now, id, returning, &mut sum);
+        }
+        for (framework, executor) in executors {
+            if self.ensure_framework(now, &framework, &mut infos) {
+                self.keep_found(id, &framework, &executor);
+            } else {
+                dead.insert(framework);
+            }
         }
         for framework in dead {
             let message = session::ShutdownFramework { framework_id: Some((&framework).into()) };

@@ -50,9 +50,9 @@ impl Ledger {
         }
         let admitted = content.map_err(Refusal::from);
         match admitted.and_then(|content| self.admit(now, session, known, content, ip)) {
-            Ok((id, Brought { drain, frameworks, tasks })) => {
+            Ok((id, Brought { drain, frameworks, tasks, executors })) => {
                 self.greet(session, &id, drain);
-                self.resume(now, &id, tasks, frameworks);
+                self.resume(now, &id, (tasks, executors), frameworks);
             }
             Err(refusal) => {
                 let (reason, passes) = (refusal.to_string(), passes(&refusal));

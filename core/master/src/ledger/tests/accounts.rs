@@ -40,6 +40,8 @@ fn executors_count_as_tasks_do() {
     let refusal = limit(&mut world, "eng", 1.0, false).unwrap_err().to_string();
     assert!(refusal.contains("role 'eng' already consumes 1.5 cpus"), "{refusal}");
     world.status(session, &framework, "t1", "TASK_FINISHED");
+    assert_eq!(consumed(&world, "eng"), "cpus:1 ");
+    world.executor_ended(session, &framework, "e");
     assert_eq!(consumed(&world, "eng"), "");
     assert!(world.ledger.frameworks[&framework].used().is_empty());
 }

@@ -64,6 +64,49 @@ fn an_executor_is_paid_for_once() {
     assert_eq!(used(&world), "cpus:1.5");
     assert_eq!(world.offers("s1")[0].executor_ids[0].value, "e");
     world.status(session, &framework, "t2", "TASK_FINISHED");
+    // Its process goes on.
+    assert_eq!(used(&world), "cpus:1");
+    world.executor_ended(session, &framework, "e");
+    assert_eq!(used(&world), "");
+}
+
+#[test]
+fn an_executor_that_ended_with_tasks_on_the_books_goes_with_them() {
+    let (mut world, framework, session, offer) = start();
+    world.accept(&framework, &[offer], json!([launch_with("t", &executor("e", 1.0))]));
+    world.executor_ended(session, &framework, "e");
+    assert_eq!(used(&world), "cpus:1.5");
+    world.status(session, &framework, "t", "TASK_FAILED");
+    assert_eq!(used(&world), "");
+}
+
+#[test]
+fn executors_go_with_their_framework() {
+    let (mut world, framework, session, offer) = start();
+    world.accept(&framework, &[offer], json!([launch_with("t", &executor("e", 1.0))]));
+    world.status(session, &framework, "t", "TASK_FINISHED");
+    world.told(session);
+    world.call(&framework, json!({"type": "TEARDOWN"}));
+    assert_eq!(used(&world), "");
+    let told = world.told(session);
+    assert!(matches!(told.first(), Some(Body::ShutdownFramework(_))), "{told:?}");
+}
+
+#[test]
+fn executors_without_tasks_come_back_with_their_agents() {
+    let (mut world, framework, session, offer) = start();
+    let e = executor("e", 1.0);
+    world.accept(&framework, &[offer], json!([launch_with("t", &e)]));
+    world.status(session, &framework, "t", "TASK_FINISHED");
+    world.apply(Event::SessionClosed { session });
+    let own = karman_api::session::AgentExecutor {
+        framework_id: Some((&framework).into()),
+        executor: Some(serde_json::from_value(e).unwrap()),
+    };
+    let again = super::world::register(Some("m1-S0"), "host", vec![], vec![]);
+    let again = world.register(karman_api::session::Register { executors: vec![own], ..again });
+    assert_eq!(used(&world), "cpus:1");
+    world.executor_ended(again, &framework, "e");
     assert_eq!(used(&world), "");
 }
 

@@ -265,6 +265,20 @@ impl World {
         self.apply(Event::Status { session, update: Box::new(update) });
     }
 
+    pub(in crate::ledger) fn executor_ended(
+        &mut self,
+        session: SessionId,
+        framework: &FrameworkId,
+        executor: &str,
+    ) {
+        let ended = Box::new(session::ExecutorEnded {
+            framework_id: Some(framework.into()),
+            executor_id: Some(v1::ExecutorId { value: executor.into() }),
+            status: 0,
+        });
+        self.apply(Event::ExecutorEnded { session, ended });
+    }
+
     pub(in crate::ledger) fn acknowledge(
         &mut self,
         framework: &FrameworkId,
