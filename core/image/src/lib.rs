@@ -9,6 +9,7 @@
 
 pub mod auth;
 pub mod digest;
+pub mod fetch;
 mod flights;
 pub mod layout;
 pub mod manifest;
@@ -22,6 +23,7 @@ pub mod unpack;
 
 pub use auth::Auth;
 pub use digest::Digest;
+pub use fetch::Fetcher;
 pub use manifest::{Config, Platform};
 pub use progress::{Phase, Progress};
 pub use reference::Reference;

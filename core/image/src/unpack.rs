@@ -6,6 +6,7 @@
 //! cost has limits with names.
 
 mod archive;
+mod beneath;
 mod compression;
 mod layer;
 mod lower;
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 
 pub(crate) use archive::extract_until;
 pub use archive::{Extracted, Form, Job, Owner, extract};
+pub(crate) use beneath::{create_beneath, open_beneath};
 pub use compression::Compression;
 pub(crate) use layer::{LayerJob, unpack};
 pub use layer::{Unpacked, layer_of};

@@ -105,7 +105,7 @@ impl Tree {
         self.implied.remove(path);
     }
 
-    fn lookup(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+    pub(super) fn lookup(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
         let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
         fs::openat2(&self.root, path, flags | OFlags::CLOEXEC, Mode::empty(), self.resolve)
     }
@@ -231,12 +231,13 @@ impl Tree {
         attributes.give(file.as_fd()).map_err(write_error(path))
     }
 
-    fn create(&mut self, path: &Path) -> Result<File, Error> {
+    /// An empty file, instead of whatever was there.
+    pub(super) fn create(&mut self, path: &Path) -> Result<File, Error> {
         let Some((folder, name)) = self.place(path)? else {
             return Err(write_error(path)(Errno::ISDIR));
         };
         self.clear(&folder, name, path)?;
-        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         fs::openat(&folder, name, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o600))
             .map(File::from)
             .map_err(write_error(path))
