@@ -40,6 +40,8 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use karman_image::Fetcher;
+use karman_image::fetch;
 use karman_model::attribute::Attributes;
 use karman_model::resource::Resources;
 use karman_rt::Tasks;
@@ -138,7 +140,11 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Started, StartError>
     let in_work_dir = |source| StartError::WorkDir { path: work_dir.clone(), source };
     std::fs::create_dir_all(work_dir.join("meta/slaves")).map_err(in_work_dir)?;
     let work_dir = work_dir.canonicalize().map_err(in_work_dir)?;
+    // What tasks fetch and want kept; nobody else looks inside.
+    let fetcher = Fetcher::open(&work_dir.join("fetch"), fetch::Settings::default())
+        .map_err(|source| StartError::WorkDir { path: work_dir.join("fetch"), source })?;
     let settings = Settings {
+        fetcher,
         resources: resources_of(resources, &work_dir)?,
         attributes: attributes_of(attributes)?,
         domain,

@@ -7,6 +7,7 @@ use karman_api::convert::{Format, attributes_to_wire, resources_to_wire};
 use karman_api::mesos::v1::agent_info::Capability;
 use karman_api::mesos::v1::agent_info::capability::Type;
 use karman_api::mesos::v1::{AgentId, AgentInfo};
+use karman_image::Fetcher;
 use karman_model::attribute::Attributes;
 use karman_model::resource::Resources;
 
@@ -30,6 +31,7 @@ pub(crate) struct Settings {
     pub(crate) attributes: Attributes,
     pub(crate) domain: Option<FaultDomain>,
     pub(crate) shim: PathBuf,
+    pub(crate) fetcher: Fetcher,
     pub(crate) executors: Patience,
     pub(crate) version: &'static str,
     pub(crate) boot_id: String,

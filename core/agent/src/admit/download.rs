@@ -4,33 +4,26 @@
 use std::path::{Component, Path};
 
 use karman_api::mesos::v1::command_info::Uri;
+use karman_image::Digest;
+pub use karman_image::fetch::Download;
+use karman_image::fetch::RESERVED;
 
 use super::Refusal;
 
-/// Names that are unpacked by default.
-const ARCHIVES: &[&str] =
-    &[".tar", ".tgz", ".tar.gz", ".tbz2", ".tar.bz2", ".txz", ".tar.xz", ".zip", ".gz"];
-
-/// One file to fetch into the sandbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Download {
-    /// `http://…`, `https://…`, or the path of a file of this machine.
-    pub from: String,
-    /// Relative to the sandbox.
-    pub to: String,
-    pub executable: bool,
-}
+/// What the content must be stands at the end of where it is, as in
+/// `https://…/tool.tgz#sha256=…`: servers are never sent that part.
+const CHECKSUMS: [&str; 2] = ["sha256", "sha512"];
 
 pub(super) fn download(uri: &Uri) -> Result<Download, Refusal> {
-    let Uri { value, executable, extract: _, cache: _, output_file } = uri;
-    let executable = executable.unwrap_or(false);
-    let from = match value.strip_prefix("file://") {
+    let Uri { value, executable, extract: _, cache, output_file } = uri;
+    let (place, checksum) = checksum(value)?;
+    let from = match place.strip_prefix("file://") {
         Some(path) => path.to_owned(),
-        None if value.starts_with("http://")
-            || value.starts_with("https://")
-            || value.starts_with('/') =>
+        None if place.starts_with("http://")
+            || place.starts_with("https://")
+            || place.starts_with('/') =>
         {
-            value.clone()
+            place.to_owned()
         }
         None => {
             return Err(Refusal::failed(format!(
@@ -42,17 +35,38 @@ pub(super) fn download(uri: &Uri) -> Result<Download, Refusal> {
         Some(name) => name.clone(),
         None => base_name(&from).to_owned(),
     };
-    let plain = Path::new(&name).components().all(|part| matches!(part, Component::Normal(_)));
-    if name.is_empty() || !plain {
+    let path = Path::new(&name);
+    let plain = path.components().all(|part| matches!(part, Component::Normal(_)));
+    let reserved = RESERVED.iter().any(|reserved| path.starts_with(reserved));
+    if name.is_empty() || !plain || reserved || name.contains('\0') {
         return Err(Refusal::invalid(format!("Cannot fetch '{value}': no usable file name")));
     }
-    let archive = ARCHIVES.iter().any(|suffix| base_name(&from).ends_with(suffix));
-    if archive && uri.extract() && !executable {
-        return Err(Refusal::failed(format!(
-            "Cannot fetch '{value}': archives are not unpacked by this agent; set extract to false"
-        )));
+    Ok(Download {
+        from,
+        to: name,
+        executable: executable.unwrap_or(false),
+        extract: uri.extract(),
+        cache: cache.unwrap_or(false),
+        checksum,
+    })
+}
+
+/// Takes a checksum off the end. Other fragments stay: they may be part of the
+/// name of a file.
+fn checksum(value: &str) -> Result<(&str, Option<Digest>), Refusal> {
+    let split = || {
+        let (place, fragment) = value.rsplit_once('#')?;
+        let (algorithm, hex) = fragment.split_once('=')?;
+        CHECKSUMS.contains(&algorithm).then_some((place, algorithm, hex))
+    };
+    let Some((place, algorithm, hex)) = split() else { return Ok((value, None)) };
+    let digest = format!("{algorithm}:{}", hex.to_ascii_lowercase());
+    match digest.parse() {
+        Ok(digest) => Ok((place, Some(digest))),
+        Err(_) => Err(Refusal::invalid(format!(
+            "Cannot fetch '{value}': '{hex}' is not a checksum by {algorithm}"
+        ))),
     }
-    Ok(Download { from, to: name, executable })
 }
 
 /// The last part of a path without query and fragment.

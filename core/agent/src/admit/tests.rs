@@ -236,9 +236,15 @@ fn refusals_say_why() {
             ],
         ),
         (
-            json!({"command": {"value": "x", "uris": [{"value": "http://h/a.tgz"}]}}),
+            json!({"command": {"value": "x", "uris": [{"value": "http://h/a#sha256=12"}]}}),
             expect![
-                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Cannot fetch 'http://h/a.tgz': archives are not unpacked by this agent; set extract to false"
+                "TASK_ERROR REASON_TASK_INVALID: Cannot fetch 'http://h/a#sha256=12': '12' is not a checksum by sha256"
+            ],
+        ),
+        (
+            json!({"command": {"value": "x", "uris": [{"value": "http://h/stdout"}]}}),
+            expect![
+                "TASK_ERROR REASON_TASK_INVALID: Cannot fetch 'http://h/stdout': no usable file name"
             ],
         ),
         (
@@ -278,6 +284,20 @@ fn downloads_are_named_after_their_source() {
     {
         name(value, output_file).unwrap_err();
     }
+}
+
+#[test]
+fn a_checksum_stands_after_the_source() {
+    let from = |value: String| {
+        let uri = Uri { value, executable: None, extract: None, cache: None, output_file: None };
+        download::download(&uri).map(|download| (download.from, download.to, download.checksum))
+    };
+    let digits = "0123456789abcdef".repeat(4);
+    let (place, name, checksum) = from(format!("https://h/t.tgz#sha256={digits}")).unwrap();
+    assert_eq!((place.as_str(), name.as_str()), ("https://h/t.tgz", "t.tgz"));
+    assert_eq!(checksum.unwrap().to_string(), format!("sha256:{digits}"));
+    let (place, name, checksum) = from("/files/a#b".to_owned()).unwrap();
+    assert_eq!((place.as_str(), name.as_str(), checksum), ("/files/a#b", "a", None));
 }
 
 /// So much of something that `role` reserved by an operation.

@@ -190,7 +190,8 @@ impl Core {
         tasks: &Tasks,
     ) -> Self {
         let Outputs { events, membership, snapshot } = outputs;
-        let driver = Driver::new(&settings.shim, events.clone(), tasks);
+        let fetcher = settings.fetcher.clone();
+        let driver = Driver::new(&settings.shim, fetcher, events.clone(), tasks);
         let mut core = Self {
             settings,
             driver,

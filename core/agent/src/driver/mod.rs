@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use karman_container::Spec;
 use karman_container::spec::{Process, User};
+use karman_image::Fetcher;
 use karman_rt::Tasks;
 use karman_rt::time::now_ms;
 use tokio::io::AsyncReadExt as _;
@@ -65,13 +66,19 @@ pub(crate) struct Parent {
 #[derive(Clone, Debug)]
 pub(crate) struct Driver {
     shim: Arc<Path>,
+    fetcher: Fetcher,
     events: mpsc::Sender<Event>,
     tasks: Tasks,
 }
 
 impl Driver {
-    pub(crate) fn new(shim: &Path, events: mpsc::Sender<Event>, tasks: &Tasks) -> Self {
-        Self { shim: shim.into(), events, tasks: tasks.clone() }
+    pub(crate) fn new(
+        shim: &Path,
+        fetcher: Fetcher,
+        events: mpsc::Sender<Event>,
+        tasks: &Tasks,
+    ) -> Self {
+        Self { shim: shim.into(), fetcher, events, tasks: tasks.clone() }
     }
 
     /// From the beginning.
@@ -117,8 +124,9 @@ impl Driver {
         .await
         .map_err(|error| not_started(karman_rt::chain(&error)))?;
         for download in &plan.downloads {
+            let user = plan.user.as_deref();
             tokio::select! {
-                fetched = fetch::fetch(download, &job.sandbox, plan.user.as_deref()) => {
+                fetched = fetch::fetch(&self.fetcher, download, &job.sandbox, user) => {
                     fetched.map_err(|error| not_started(karman_rt::chain(&error)))?;
                 }
                 () = job.stop.cancelled() => return Err(never_started()),

@@ -276,6 +276,17 @@ async fn files_are_fetched_into_the_sandbox() {
         cluster.until(TaskState::TaskFailed).await.message(),
         "Command exited with status 9"
     );
+    let packed = cluster.work_dir.path().join("packed.tgz");
+    let folder = cluster.work_dir.path().to_str().unwrap();
+    let arguments = ["-C", folder, "-czf", packed.to_str().unwrap(), "script.sh"];
+    assert!(std::process::Command::new("tar").args(arguments).status().unwrap().success());
+    let uri = json!({"value": packed, "cache": true});
+    let command = json!({"value": "sh ./script.sh", "uris": [uri]});
+    cluster.launch(task_with("s", command, json!({}))).await;
+    assert_eq!(
+        cluster.until(TaskState::TaskFailed).await.message(),
+        "Command exited with status 9"
+    );
     let uri = json!({"value": "file:///no/such/file"});
     cluster.launch(task_with("u", json!({"value": "true", "uris": [uri]}), json!({}))).await;
     let failed = cluster.until(TaskState::TaskFailed).await;
