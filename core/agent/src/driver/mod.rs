@@ -142,6 +142,7 @@ impl Driver {
             sandbox: job.sandbox.clone(),
             grace_ms: plan.grace_ms,
             completion_ms_max: plan.completion_ms_max,
+            attach: None,
         };
         let path = job.run.launch();
         // Not synced: after a crash of the machine it is not read.

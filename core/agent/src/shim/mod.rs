@@ -68,6 +68,7 @@ fn run(dir: &RunDir) -> Result<(), Error> {
     let launch: Stored<Launch> = read(dir.launch()).map_err(in_dir)?;
     let launch = launch.newest();
 
+    supervisor.listen(dir, &launch).map_err(in_dir)?;
     let ended = match start(dir, &launch, &mut supervisor) {
         Ok(()) => {
             announce_start();
@@ -113,10 +114,11 @@ fn start(dir: &RunDir, launch: &Launch, supervisor: &mut Supervisor) -> Result<(
     if dir.kill().exists() {
         return Err(Cause::NeverStarted);
     }
-    let started = spawn::spawn(launch).map_err(|error| not_started(&error))?;
-    supervisor.adopt(started.task, launch);
-    if let Ok(task) = Identity::of(started.task) {
-        let init = started.init.and_then(|init| Identity::of(init).ok());
+    let (started, streams) = spawn::spawn(launch).map_err(|error| not_started(&error))?;
+    let (task, init) = (started.task, started.init);
+    supervisor.adopt(started, launch, streams);
+    if let Ok(task) = Identity::of(task) {
+        let init = init.and_then(|init| Identity::of(init).ok());
         let running = Stored::V1(Running { task, init });
         let bytes = serde_json::to_vec(&running).unwrap_or_default();
         // Not synced: it says something about this boot only.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use karman_container::Spec;
 use serde::{Deserialize, Serialize};
 
+use super::console::Attach;
 use crate::cgroup::Group;
 use crate::lifecycle::StopCause;
 use crate::process::Identity;
@@ -58,9 +59,17 @@ pub struct Launch {
     /// Between SIGTERM and SIGKILL where the task ends for lack of time.
     pub grace_ms: u64,
     pub completion_ms_max: Option<u64>,
+    /// Somebody may look at it and speak to it.
+    #[serde(default)]
+    pub attach: Option<Attach>,
 }
 
 impl Launch {
+    /// How others get at its input and output: always, where that is a terminal.
+    pub fn attached(&self) -> Option<Attach> {
+        self.attach.or_else(|| self.spec.process.terminal.map(|_| Attach::default()))
+    }
+
     /// The group that lives and ends with this task; none for one that only
     /// joined that of another.
     pub fn own_group(&self) -> Option<&Group> {

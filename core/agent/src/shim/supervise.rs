@@ -3,17 +3,20 @@
 
 use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
+use std::path::PathBuf;
 use std::process;
 use std::time::{Duration, Instant};
 
+use karman_container::launch::Started;
 use nix::sys::signal::{SigSet, Signal as NixSignal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Signal, WaitOptions, getpgid, set_child_subreaper, setsid, wait};
 
+use super::console::{Console, Streams};
 use super::kill_request;
 use super::records::{Cause, Launch, RunDir};
-use crate::cgroup::Group;
+use crate::cgroup::{Group, processes_in};
 use crate::process::{descendants, pid, signal, signal_group};
 
 /// How long processes that do not die of SIGKILL (stuck in the kernel) hold up
@@ -26,6 +29,10 @@ const SWEEP: Duration = Duration::from_millis(20);
 /// How often the run folder is looked for: seldom, since there is one shim per
 /// task.
 const LOOK: Duration = Duration::from_secs(30);
+
+/// How long somebody who looks at the output may take to read the end of it, or
+/// who made a session to come for it.
+const OUTPUT_MAX: Duration = Duration::from_secs(10);
 
 /// How long after the alarm the kernel may take to kill.
 const SUSPECT: Duration = Duration::from_secs(1);
@@ -41,6 +48,8 @@ pub(super) struct Supervisor {
     signals: SignalFd,
     task: u32,
     group: Option<Group>,
+    /// Where the processes are that joined another container with this one.
+    session: Option<PathBuf>,
     /// Becomes readable when memory runs out (first generation only).
     memory: Option<OwnedFd>,
     /// When the run folder is looked for.
@@ -53,6 +62,8 @@ pub(super) struct Supervisor {
     deadline: Option<Instant>,
     out_of_time: bool,
     killed_for_memory: bool,
+    /// Where others get at the input and output.
+    console: Option<Console>,
 }
 
 impl Supervisor {
@@ -73,6 +84,7 @@ impl Supervisor {
             signals,
             task: 0,
             group: None,
+            session: None,
             memory: None,
             look_at: None,
             suspect: None,
@@ -80,11 +92,22 @@ impl Supervisor {
             deadline: None,
             out_of_time: false,
             killed_for_memory: false,
+            console: None,
         })
     }
 
-    pub(super) fn adopt(&mut self, task: u32, launch: &Launch) {
-        self.task = task;
+    /// Before the start: who knows of the process can attach to it.
+    pub(super) fn listen(&mut self, dir: &RunDir, launch: &Launch) -> io::Result<()> {
+        self.console = launch.attached().map(|how| Console::listen(dir, how)).transpose()?;
+        Ok(())
+    }
+
+    pub(super) fn adopt(&mut self, started: Started, launch: &Launch, streams: Streams) {
+        self.task = started.task;
+        self.session = started.session;
+        if let Some(console) = &mut self.console {
+            console.connect(streams);
+        }
         self.group = launch.own_group().cloned();
         self.memory = launch.own_group().and_then(memory_alarm);
         self.look_at = Some(Instant::now() + LOOK);
@@ -105,8 +128,10 @@ impl Supervisor {
             self.check_folder(dir, launch);
             self.check_memory();
             self.check_time(launch);
+            self.check_console();
         };
         self.sweep();
+        self.drain();
         let oom_kills = self.group.as_ref().map_or(0, Group::oom_kills);
         let failed = cause != Cause::Status(0);
         Ended {
@@ -146,6 +171,7 @@ impl Supervisor {
             }
         });
         let mut files = vec![PollFd::from_borrowed_fd(self.signals.as_fd(), PollFlags::IN)];
+        files.extend(self.console.iter().flat_map(Console::files));
         files.extend(
             self.memory.iter().map(|file| PollFd::from_borrowed_fd(file.as_fd(), PollFlags::IN)),
         );
@@ -238,12 +264,33 @@ impl Supervisor {
         }
     }
 
+    fn check_console(&mut self) {
+        let Some(console) = &mut self.console else { return };
+        console.turn();
+        if console.killed() && self.deadline.is_none() {
+            self.kill(Duration::ZERO, true);
+        }
+    }
+
+    /// What the task wrote at last is still read by those who want it.
+    fn drain(&mut self) {
+        let give_up = Instant::now() + OUTPUT_MAX;
+        while self.console.as_mut().is_some_and(|console| !console.drain())
+            && Instant::now() < give_up
+        {
+            self.sleep(Some(give_up));
+        }
+    }
+
     /// SIGKILL to everything that the task started. Whatever it did with
     /// sessions and parents, it is below this process or in the group.
     fn kill_everything(&self) {
         let mut all = descendants(process::id());
         if let Some(group) = &self.group {
             all.extend(group.processes());
+        }
+        if let Some(folder) = &self.session {
+            all.extend(processes_in(folder));
         }
         for number in all {
             signal(number, Signal::KILL);
@@ -252,6 +299,17 @@ impl Supervisor {
 
     /// After the task ended: ends what it left behind.
     fn sweep(&self) {
+        self.sweep_children();
+        let Some(folder) = &self.session else { return };
+        let give_up = Instant::now() + LEFTOVERS_MAX;
+        // Orphans inside are the children of another first process.
+        while std::fs::remove_dir(folder).is_err() && folder.exists() && Instant::now() < give_up {
+            self.kill_everything();
+            self.sleep(Some(Instant::now() + SWEEP));
+        }
+    }
+
+    fn sweep_children(&self) {
         let give_up = Instant::now() + LEFTOVERS_MAX;
         loop {
             // No child at all: nothing is left.

@@ -188,13 +188,16 @@ async fn a_reboot_ends_tasks() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_shim_is_a_failure_and_its_task_does_not_survive_it() {
     let (mut cluster, _) = Cluster::start().await;
-    cluster.launch(task("t", "echo $$ > pid; exec sleep 1000")).await;
+    cluster.launch(task("t", "exec sleep 1000")).await;
     let running = cluster.until(TaskState::TaskRunning).await;
-    let pid = cluster
-        .work_dir
-        .path()
-        .join(format!("agent/slaves/{}/frameworks/F-0000/executors/t/runs/latest/pid", agent()));
-    let task: u32 = eventually(|| fs::read_to_string(&pid).unwrap_or_default().trim().parse());
+    let status = running.container_status.as_ref().unwrap();
+    let container = &status.container_id.as_ref().unwrap().value;
+    let record =
+        cluster.work_dir.path().join(format!("agent/meta/slaves/{}/runs/{container}/pid", agent()));
+    // Its number inside is another.
+    let record: serde_json::Value =
+        eventually(|| serde_json::from_slice(&fs::read(&record).unwrap_or_default()));
+    let task = u32::try_from(record["task"]["pid"].as_u64().unwrap()).unwrap();
     let shim = running.container_status.unwrap().executor_pid.unwrap();
     kill_hard(shim);
     let failed = cluster.until(TaskState::TaskFailed).await;

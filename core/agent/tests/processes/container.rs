@@ -1,18 +1,24 @@
 //! Containers, by the shim: what they see, what they may, and what they leave.
 
+use std::collections::VecDeque;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
+use karman_agent::attach::frame::{self, Kind, SENDS_INPUT, WANTS_OUTPUT};
 use karman_agent::cgroup::{Group, Limits};
-use karman_agent::shim::records::{Cause, Launch};
+use karman_agent::shim::console::{Attach, SOCKET};
+use karman_agent::shim::records::{Cause, Exit, Launch};
 use karman_container::Spec;
 use karman_container::spec::{
-    Capabilities, Capability, Mount, Network, Resource, Rlimit, Root, Source, User,
+    Capabilities, Capability, Mount, Network, Resource, Rlimit, Root, Size, Source, User,
 };
 
 use crate::shim::{Run, hierarchy};
-use crate::support::{eventually, is_root, runs};
+use crate::support::{PATIENCE, eventually, is_root, runs};
 
 /// A task like that of an agent with all rights.
 fn isolated(command: &str, change: impl FnOnce(&mut Launch)) -> Run {
@@ -105,7 +111,7 @@ fn a_kill_reaches_a_task_that_does_not_heed_signals_by_itself() {
     let running = run.running();
     run.kill(60_000);
     shim.wait().unwrap();
-    let exit: karman_agent::shim::records::Exit = crate::shim::read(&run.dir.exit()).unwrap();
+    let exit: Exit = crate::shim::read(&run.dir.exit()).unwrap();
     // Not the 60 seconds: the first process of a container would not hear it.
     assert_eq!(exit.cause, Cause::Signal(15));
     assert!(!runs(running.init.unwrap().pid));
@@ -339,4 +345,122 @@ fn what_the_machine_lacks_is_said() {
     let Cause::NotStarted(reason) = run.run().cause else { panic!("it started") };
     let expected = "cannot take /no/such/folder into slot ";
     assert!(reason.starts_with(expected) && reason.contains("No such file"), "{reason}");
+}
+
+/// Connects as an agent does.
+fn attach(run: &Run, wants: u8) -> UnixStream {
+    let folder = fs::File::open(run.dir.path()).unwrap();
+    let path = format!("/proc/self/fd/{}/{SOCKET}", folder.as_raw_fd());
+    let mut stream = eventually(|| UnixStream::connect(&path));
+    say(&mut stream, Kind::Hello, &[wants]);
+    stream
+}
+
+fn say(stream: &mut UnixStream, kind: Kind, payload: &[u8]) {
+    let mut bytes = VecDeque::new();
+    frame::encode(kind, payload, &mut bytes);
+    stream.write_all(bytes.make_contiguous()).unwrap();
+}
+
+/// What comes until `enough`, by kind.
+fn hear(stream: &mut UnixStream, mut enough: impl FnMut(&str, Kind) -> bool) -> String {
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (mut decoder, mut text) = (frame::Decoder::default(), String::new());
+    let mut bytes = [0; 4096];
+    loop {
+        while let Some(frame) = decoder.next_frame().unwrap() {
+            if matches!(frame.kind, Kind::Stdout | Kind::Stderr) {
+                text.push_str(&String::from_utf8_lossy(&frame.payload));
+            }
+            if enough(&text, frame.kind) {
+                return text;
+            }
+        }
+        let length = stream.read(&mut bytes).unwrap_or_else(|error| panic!("{error}: {text}"));
+        assert!(length > 0, "closed after {text}");
+        decoder.push(&bytes[..length]);
+    }
+}
+
+#[test]
+fn a_session_in_a_container_has_a_terminal() {
+    if !is_root() {
+        return;
+    }
+    let mut group = None;
+    let run = isolated("exec sleep 1000", |launch| {
+        image(launch, |_| {});
+        group = limited(launch, "terminal", Limits { cpu_shares: 1024, ..Limits::default() });
+    });
+    let mut shim = run.start();
+    let init = run.running().init.unwrap();
+    let command = "tty; stty size; read line; echo got $line; stty size; sleep 700 & exit 5";
+    let session = Run::with(command, |launch| {
+        let mut process = launch.spec.process.clone();
+        process.directory = "/".into();
+        process.terminal = Some(Size { rows: 30, columns: 100 });
+        launch.spec = Spec::inside(init, process, group.clone());
+        launch.attach = Some(Attach { session: true });
+    });
+    let mut inside = session.start();
+    session.running();
+    let mut stream = attach(&session, SENDS_INPUT | WANTS_OUTPUT);
+    let text = hear(&mut stream, |text, _| text.contains("30 100"));
+    assert!(text.contains("/dev/pts/0"), "{text}");
+    say(&mut stream, Kind::Resize, &[0, 40, 0, 132]);
+    say(&mut stream, Kind::Stdin, b"hello\n");
+    let text = hear(&mut stream, |_, kind| kind == Kind::Ended);
+    assert!(text.contains("got hello") && text.contains("40 132"), "{text}");
+    drop(stream);
+    inside.wait().unwrap();
+    let exit: Exit = crate::shim::read(&session.dir.exit()).unwrap();
+    assert_eq!(exit.cause, Cause::Status(5));
+    // What it left behind is gone; the container is not.
+    if let Some(group) = &group {
+        let left: Vec<u32> = group.processes().into_iter().collect();
+        assert_eq!(left.len(), 2, "{left:?}");
+    }
+    run.kill(0);
+    shim.wait().unwrap();
+    assert!(group.is_none_or(|group| !group.cpu.exists()));
+}
+
+#[test]
+fn a_session_that_nobody_sees_any_more_ends() {
+    if !is_root() {
+        return;
+    }
+    let session = isolated("cat; echo over >&2; sleep 1000", |launch| {
+        launch.attach = Some(Attach { session: true });
+    });
+    let mut shim = session.start();
+    session.running();
+    let mut stream = attach(&session, SENDS_INPUT | WANTS_OUTPUT);
+    say(&mut stream, Kind::Stdin, b"to and fro\n");
+    say(&mut stream, Kind::Stdin, b"");
+    let text = hear(&mut stream, |text, _| text.contains("over"));
+    assert!(text.contains("to and fro\n"), "{text}");
+    drop(stream);
+    shim.wait().unwrap();
+    let exit: Exit = crate::shim::read(&session.dir.exit()).unwrap();
+    assert!(matches!(exit.cause, Cause::Signal(_)), "{exit:?}");
+}
+
+#[test]
+fn a_task_with_a_terminal_is_recorded_and_can_be_attached_to() {
+    if !is_root() {
+        return;
+    }
+    let run = isolated("tty; read line; echo got $line; exit 3", |launch| {
+        launch.spec.process.terminal = Some(Size::default());
+    });
+    let mut shim = run.start();
+    run.running();
+    let mut stream = attach(&run, SENDS_INPUT);
+    say(&mut stream, Kind::Stdin, b"words\n");
+    shim.wait().unwrap();
+    let exit: Exit = crate::shim::read(&run.dir.exit()).unwrap();
+    assert_eq!(exit.cause, Cause::Status(3));
+    let out = run.output("stdout");
+    assert!(out.contains("/dev/pts/0\r\n") && out.ends_with("got words\r\n"), "{out}");
 }

@@ -46,8 +46,13 @@ impl Run {
             directory: sandbox.clone(),
             terminal: None,
         };
-        let mut launch =
-            Launch { spec: Spec::plain(process), sandbox, grace_ms: 100, completion_ms_max: None };
+        let mut launch = Launch {
+            spec: Spec::plain(process),
+            sandbox,
+            grace_ms: 100,
+            completion_ms_max: None,
+            attach: None,
+        };
         change(&mut launch);
         fs::write(dir.launch(), serde_json::to_vec(&Stored::V1(launch)).unwrap()).unwrap();
         Self { folder, dir }

@@ -128,13 +128,7 @@ impl Group {
 
     /// The processes in the group.
     pub fn processes(&self) -> BTreeSet<u32> {
-        let list = |file: PathBuf| fs::read_to_string(file).unwrap_or_default();
-        self.entrances()
-            .into_iter()
-            .flat_map(|file| {
-                list(file).lines().filter_map(|line| line.parse().ok()).collect::<Vec<u32>>()
-            })
-            .collect()
+        self.folders().into_iter().flat_map(processes_in).collect()
     }
 
     /// How many processes the kernel killed because memory ran out.
@@ -147,6 +141,12 @@ impl Group {
     pub fn memory_peak_bytes(&self) -> Option<u64> {
         let file = if self.unified { "memory.peak" } else { "memory.max_usage_in_bytes" };
         number(&self.memory.join(file))
+    }
+
+    /// A group in the group, for those who join it later: limited with all
+    /// others, and told from them.
+    pub fn session(&self, name: &str) -> PathBuf {
+        self.cpu.join(name)
     }
 
     /// Removes the group, and the folders above it that are ours and empty.
@@ -165,11 +165,21 @@ impl Group {
     }
 }
 
+/// The processes in one folder of a group, without those in the groups below.
+pub fn processes_in(folder: &Path) -> BTreeSet<u32> {
+    let list = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
+    list.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
 /// A group is busy for a moment after its last process has ended.
 fn remove_leaf(folder: &Path) -> bool {
     for _ in 0..REMOVE_ATTEMPTS {
         if fs::remove_dir(folder).is_ok() || !folder.exists() {
             return true;
+        }
+        // Sessions whose shims were killed leave theirs.
+        for session in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let _not_a_folder = fs::remove_dir(session.path());
         }
         thread::sleep(REMOVE_PAUSE);
     }

@@ -49,6 +49,8 @@ pub struct Started {
     pub init: Option<u32>,
     /// This side of its terminal.
     pub terminal: Option<OwnedFd>,
+    /// The group in the group of the container that it has joined.
+    pub session: Option<PathBuf>,
 }
 
 /// Why it was not.
@@ -84,6 +86,8 @@ struct Outside {
     joins: Vec<(OwnedFd, i32)>,
     /// The user, where the machine knows his name.
     user: Option<Identified>,
+    /// A group of those who join, in that of the container.
+    session: Option<PathBuf>,
     /// This process is spared by the kernel, and what it starts is not to be.
     spared: bool,
 }
@@ -109,18 +113,35 @@ pub fn start(spec: &Spec, files: Files) -> Result<Started, Error> {
     };
     let (task, terminal) = spawn(spec, &plan, &outside, inside.as_ref(), files)
         .inspect_err(|_| init.into_iter().for_each(end))?;
-    Ok(Started { task, init, terminal })
+    Ok(Started { task, init, terminal, session: outside.session })
 }
 
 fn outside(spec: &Spec, plan: &Plan) -> Result<Outside, Error> {
     let mut entrances = Vec::new();
-    for path in spec.group.iter().flat_map(cgroup::Group::entrances) {
+    let session = spec.group.as_ref().filter(|_| spec.limits.is_none()).map(session);
+    let session = session.transpose()?;
+    let whole = spec.group.as_ref().filter(|group| session.is_none() || !group.unified);
+    let own = session.iter().map(|folder| folder.join("cgroup.procs"));
+    // Last the folder within one of the others.
+    for path in whole.into_iter().flat_map(cgroup::Group::entrances).chain(own) {
         let opened = OpenOptions::new().write(true).open(&path);
         entrances.push(opened.map_err(|source| Error::Open { path, source })?);
     }
     // Only root may; and only it can restore what it takes from a child.
     let spared = std::fs::write(SCORE_FILE, SPARED_SCORE).is_ok();
-    Ok(Outside { entrances, joins: joins(plan)?, user: account(spec)?, spared })
+    Ok(Outside { entrances, joins: joins(plan)?, user: account(spec)?, session, spared })
+}
+
+/// Named after the shim, of which there is one for each.
+fn session(group: &cgroup::Group) -> Result<PathBuf, Error> {
+    let folder = group.session(&format!("session-{}", std::process::id()));
+    match std::fs::create_dir(&folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::Gone),
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(Error::Open { path: folder, source: error })
+        }
+        Ok(()) | Err(_) => Ok(folder),
+    }
 }
 
 /// The user by the machine's own means, which may be more than a file.
