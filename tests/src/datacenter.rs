@@ -82,7 +82,8 @@ impl Datacenter {
         let home =
             tempfile::Builder::new().prefix("karman-test-").tempdir().expect("a temporary folder");
         let ports = ports::Block::take();
-        let (child, ready, took) = launch(home.path(), &options, &ports).await;
+        let first = command(&home.path().join("data"));
+        let (child, ready, took) = launch(home.path(), first, &options, &ports).await;
         Self { ready, http: client(), took, child, options, home, ports }
     }
 
@@ -103,8 +104,26 @@ impl Datacenter {
 
     /// Starts it again on the same data folder.
     pub async fn start_again(&mut self) {
-        let (child, ready, took) = launch(self.home.path(), &self.options, &self.ports).await;
-        (self.child, self.ready, self.took) = (child, ready, took);
+        let again = command(&self.home.path().join("data"));
+        let launched = launch(self.home.path(), again, &self.options, &self.ports).await;
+        (self.child, self.ready, self.took) = launched;
+    }
+
+    /// The same, with master and agent where they were: their clients come back.
+    pub async fn start_again_there(&mut self) {
+        let port = |url: &str| url.rsplit(':').next().expect("a URL with a port").to_owned();
+        let (master, agent) = (port(&self.ready.master), port(&self.ready.agents[0]));
+        let others = ["gateway", "session", "marathon", "metronome", "catalog", "dns", "dns_http"];
+        let others = others.map(|name| format!("  {name}: 0\n")).concat();
+        let config = self.file("config.yaml");
+        let text = format!("ports:\n  master: {master}\n  agent: {agent}\n{others}");
+        std::fs::write(&config, text).expect("a file");
+        let mut again = Command::new(binaries::path("karmand"));
+        again.args(["up", "--output", "json", "--data-dir"]);
+        again.arg(self.home.path().join("data")).arg("--config").arg(config);
+        again.env_remove("KARMAN_LOG");
+        let launched = launch(self.home.path(), again, &self.options, &self.ports).await;
+        (self.child, self.ready, self.took) = launched;
     }
 
     /// Sends a signal to `karmand`.
@@ -194,7 +213,12 @@ pub async fn wait(child: &mut Child, limit: Duration) -> ExitStatus {
     }
 }
 
-async fn launch(home: &Path, options: &Options, ports: &ports::Block) -> (Child, Ready, Duration) {
+async fn launch(
+    home: &Path,
+    mut command: Command,
+    options: &Options,
+    ports: &ports::Block,
+) -> (Child, Ready, Duration) {
     let log = std::fs::File::options()
         .create(true)
         .append(true)
@@ -203,7 +227,7 @@ async fn launch(home: &Path, options: &Options, ports: &ports::Block) -> (Child,
     let begun = Instant::now();
     let scalars = AGENT.map(|(name, amount)| format!("{name}:{amount};")).concat();
     let resources = format!("{scalars}ports:{}", ports.ranges());
-    let mut child = command(&home.join("data"))
+    let mut child = command
         .args([
             "--agents",
             &options.agents.to_string(),

@@ -95,7 +95,7 @@ async fn a_python_executor_runs_tasks_and_survives_karmand() {
     framework.says("answer HELLO").await;
 
     dc.kill_9();
-    dc.start_again().await;
+    dc.start_again_there().await;
     framework.says("registered again").await;
     framework.order("say again").await;
     framework.says("answer AGAIN").await;

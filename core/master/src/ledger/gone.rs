@@ -63,6 +63,7 @@ impl Ledger {
         for (framework, task) in self.tasks_of_agent(id) {
             self.conclude(now, id, &framework, &task, state, reason, message);
         }
+        self.dismiss_all(id);
         self.lose_operations(id, OperationState::OperationGoneByOperator);
         self.allocator.remove_agent(id);
         self.agents.remove(id);

@@ -88,7 +88,8 @@ fn many_objects_are_read_in_parts_and_keep_their_order() {
     let names: Vec<String> = (0..3 * SHARE_MIN).map(|n| format!("a{n:05}")).collect();
     let mut entries: Vec<Entry> =
         names.iter().map(|name| entry(&format!("{AGENTS}{name}"), &agent)).collect();
-    entries.push(entry(WEIGHTS, &json!({"version": "V1", "weights": [{"role": "a", "weight": 2}]})));
+    entries
+        .push(entry(WEIGHTS, &json!({"version": "V1", "weights": [{"role": "a", "weight": 2}]})));
     let contents = read(&entries).unwrap();
     let found: Vec<&str> = contents.agents.iter().map(|agent| agent.id.as_str()).collect();
     assert_eq!(found, names);

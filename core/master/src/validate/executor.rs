@@ -91,6 +91,12 @@ pub fn check(
     read(&executor.resources, role).map_err(Error::Resources)
 }
 
+/// Whether both say the same: one that came back with its agent says aloud what
+/// the other leaves to its default.
+pub fn is_same(one: &v1::ExecutorInfo, other: &v1::ExecutorInfo) -> bool {
+    one == other || serde_json::to_value(one).ok() == serde_json::to_value(other).ok()
+}
+
 /// The executor of a task in LAUNCH. One without a type is a custom one, as from
 /// the time before there were others.
 pub fn is_custom(executor: &v1::ExecutorInfo) -> Result<(), Error> {

@@ -298,6 +298,18 @@ fn check_executor(changes: Value, expected: &str) {
 }
 
 #[test]
+fn executors_that_leave_things_to_their_defaults_are_the_same() {
+    let executor = |command: Value| {
+        let executor = json!({"executor_id": {"value": "e"}, "command": command});
+        serde_json::from_value::<v1::ExecutorInfo>(executor).unwrap()
+    };
+    let own = executor(json!({"value": "x"}));
+    let aloud = executor(json!({"value": "x", "shell": true}));
+    assert!(own != aloud && executor::is_same(&own, &aloud));
+    assert!(!executor::is_same(&own, &executor(json!({"value": "y"}))));
+}
+
+#[test]
 fn executors_follow_the_rules() {
     check_executor(json!({}), "cpus:1");
     check_executor(json!({"type": null, "resources": []}), "");

@@ -91,7 +91,9 @@ impl Ledger {
         let resources = executor::check(info, &purse.framework, &purse.role)?;
         let id = ExecutorId::from(&info.executor_id);
         match self.running(purse, &id) {
-            Some(known) if known != info => Err(executor::Error::Different(id.to_string())),
+            Some(known) if !executor::is_same(known, info) => {
+                Err(executor::Error::Different(id.to_string()))
+            }
             Some(_) | None => Ok(resources.aligned_with(&purse.left)),
         }
     }
