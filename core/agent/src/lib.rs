@@ -40,8 +40,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use karman_image::Fetcher;
-use karman_image::fetch;
+use karman_image::{Fetcher, Pressure, Store, fetch};
 use karman_model::attribute::Attributes;
 use karman_model::resource::Resources;
 use karman_rt::Tasks;
@@ -75,6 +74,8 @@ pub struct Config {
     pub attributes: Option<String>,
     /// Where the machine stands; `None` is not known.
     pub domain: Option<FaultDomain>,
+    /// What of the machine tasks must not see, besides `work_dir`.
+    pub hidden: Vec<PathBuf>,
     /// The program that is run as `<shim> shim <run dir>` for each task.
     pub shim: PathBuf,
     /// How long executors may take to speak.
@@ -109,6 +110,8 @@ pub enum StartError {
         #[source]
         source: io::Error,
     },
+    #[error("images cannot be kept on this machine")]
+    Images(#[from] karman_image::OpenError),
     #[error("no master is configured")]
     NoMaster,
     #[error("the master refused this agent: {reason}")]
@@ -129,6 +132,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Started, StartError>
         resources,
         attributes,
         domain,
+        hidden,
         shim,
         executors,
         version,
@@ -143,6 +147,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Started, StartError>
     // What tasks fetch and want kept; nobody else looks inside.
     let fetcher = Fetcher::open(&work_dir.join("fetch"), fetch::Settings::default())
         .map_err(|source| StartError::WorkDir { path: work_dir.join("fetch"), source })?;
+    let root = rustix::process::geteuid().is_root();
     let settings = Settings {
         fetcher,
         resources: resources_of(resources, &work_dir)?,
@@ -157,7 +162,9 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<Started, StartError>
         version,
         boot_id: machine::boot_id().map_err(|source| StartError::Machine { source })?,
         hierarchy: hierarchy(),
-        root: rustix::process::geteuid().is_root(),
+        root,
+        hidden: hidden.into_iter().chain([work_dir.clone()]).collect(),
+        images: root.then(|| images(&work_dir)).transpose()?,
         path: Settings::path_of_agent(),
         started_ms: karman_rt::time::now_ms(),
         work_dir,
@@ -196,6 +203,9 @@ async fn spawn(
         http::router(Arc::clone(&settings), snapshots.clone(), events.clone(), tasks.clone()),
         tasks,
     );
+    if let Some(images) = settings.images.clone() {
+        tasks.spawn("images", async move { images.tend(Pressure::default()).await });
+    }
     tasks.spawn("sandboxes", gc::run(settings, snapshots));
     tasks.spawn("session", session::run(masters, tls, events));
     let answered = member.wait_for(|membership| *membership != Membership::None);
@@ -209,6 +219,11 @@ async fn spawn(
         Membership::Rejected { reason } => Err(StartError::Rejected { reason }),
         Membership::None => Err(StartError::Stopped),
     }
+}
+
+/// The images of this machine.
+fn images(work_dir: &Path) -> Result<Store, StartError> {
+    Ok(Store::open(&work_dir.join("images"), karman_image::Settings::default())?)
 }
 
 fn resources_of(text: Option<String>, work_dir: &Path) -> Result<Resources, StartError> {

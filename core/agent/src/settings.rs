@@ -1,13 +1,13 @@
 //! What stays the same while an agent runs.
 
 use std::net::{IpAddr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use karman_api::convert::{Format, attributes_to_wire, resources_to_wire};
 use karman_api::mesos::v1::agent_info::Capability;
 use karman_api::mesos::v1::agent_info::capability::Type;
 use karman_api::mesos::v1::{AgentId, AgentInfo};
-use karman_image::Fetcher;
+use karman_image::{Fetcher, Store};
 use karman_model::attribute::Attributes;
 use karman_model::resource::Resources;
 
@@ -18,6 +18,9 @@ use crate::shim::records::RunDir;
 
 /// Where commands are searched if the agent itself has no `PATH`.
 const PATH_DEFAULT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// A folder of the kernel's that is on no disk.
+const SECRETS: &str = "/run/karman/secrets";
 
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -41,6 +44,10 @@ pub(crate) struct Settings {
     /// The `PATH` of tasks that set none.
     pub(crate) path: String,
     pub(crate) started_ms: u64,
+    /// What of the machine tasks must not see.
+    pub(crate) hidden: Vec<PathBuf>,
+    /// Absent where this process cannot stack images.
+    pub(crate) images: Option<Store>,
 }
 
 impl Settings {
@@ -96,6 +103,26 @@ impl Settings {
         .map(|(name, value)| (name.to_owned(), text(value)))
         .into_iter()
         .collect()
+    }
+
+    /// What a container writes into the files of its image.
+    pub(crate) fn files(&self, container_id: &str) -> PathBuf {
+        self.all_files().join(container_id)
+    }
+
+    pub(crate) fn all_files(&self) -> PathBuf {
+        self.work_dir.join("rootfs")
+    }
+
+    /// The secrets of a container, in memory only.
+    pub(crate) fn secrets(&self, container_id: &str) -> PathBuf {
+        self.all_secrets().join(container_id)
+    }
+
+    /// Other agents of the machine have other work folders.
+    pub(crate) fn all_secrets(&self) -> PathBuf {
+        let own = self.work_dir.to_string_lossy().replace('/', "-");
+        Path::new(SECRETS).join(own.trim_start_matches('-'))
     }
 
     /// Checkpoints of one agent id.

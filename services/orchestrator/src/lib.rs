@@ -124,8 +124,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
 
     let replica = Replica::follow(Arc::clone(&store), record::PREFIX, tasks);
     let door = |holder: &str| Some(Urls::of(holder)?.marathon);
-    let leadership =
-        karman_store::campaign(&*store, LEADERSHIP, &urls.holder(), door).await?;
+    let leadership = karman_store::campaign(&*store, LEADERSHIP, &urls.holder(), door).await?;
     let mut core = Core::new(seed());
     let entries = replica.caught_up(&leadership.fence).await?;
     core.restore(Timestamp(karman_rt::time::now_ms()), &entries)?;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use karman_api::mesos::v1::environment::Variable;
 use karman_api::mesos::v1::environment::variable::Type;
 use karman_api::mesos::v1::{CommandInfo, ExecutorInfo, FrameworkInfo, TaskInfo};
 
@@ -16,8 +17,12 @@ pub(super) fn environment(
     executor: Option<&ExecutorInfo>,
     command: &CommandInfo,
     machine: &Machine<'_>,
+    in_image: bool,
 ) -> Result<Vec<(String, String)>, Refusal> {
-    let mut all = BTreeMap::from([("PATH".to_owned(), machine.path.to_owned())]);
+    let mut all = BTreeMap::new();
+    if !in_image {
+        all.insert("PATH".to_owned(), machine.path.to_owned());
+    }
     for variable in command.environment.iter().flat_map(|environment| &environment.variables) {
         let name = &variable.name;
         if name.is_empty() || name.contains(['=', '\0']) {
@@ -26,11 +31,7 @@ pub(super) fn environment(
             )));
         }
         let value = match (variable.r#type(), &variable.value) {
-            (Type::Secret, _) => {
-                return Err(Refusal::failed(format!(
-                    "Secrets ('{name}') are not supported by this agent"
-                )));
-            }
+            (Type::Secret, _) => secret(variable)?,
             (Type::Value | Type::Unknown, value) => value.clone().unwrap_or_default(),
         };
         if value.contains('\0') {
@@ -55,11 +56,25 @@ pub(super) fn environment(
         ("MESOS_SLAVE_ID", machine.agent_id),
         ("MESOS_AGENT_ID", machine.agent_id),
         ("MESOS_CONTAINER_ID", machine.container_id),
-        ("MESOS_SANDBOX", machine.sandbox),
+        ("MESOS_SANDBOX", if in_image { super::SANDBOX } else { machine.sandbox }),
         ("MESOS_DIRECTORY", machine.sandbox),
         ("MESOS_AGENT_ENDPOINT", machine.endpoint),
     ] {
         all.insert(name.to_owned(), value.to_owned());
     }
     Ok(all.into_iter().collect())
+}
+
+/// A secret that comes with the task.
+fn secret(variable: &Variable) -> Result<String, Refusal> {
+    let name = &variable.name;
+    let value = variable.secret.as_ref().and_then(|secret| secret.value.as_ref());
+    let Some(value) = value else {
+        return Err(Refusal::failed(format!(
+            "'{name}' refers to a secret; this agent takes secrets by value only"
+        )));
+    };
+    String::from_utf8(value.data.clone().into()).map_err(|_binary| {
+        Refusal::invalid(format!("The secret '{name}' is no text; give it as a volume"))
+    })
 }

@@ -22,6 +22,7 @@ pub struct Link {
     pub volume: PathBuf,
     /// Whether it is given to the user of the task.
     pub own: bool,
+    pub read_only: bool,
 }
 
 /// What of the resources can run out, whoever it is reserved to and whatever
@@ -63,14 +64,15 @@ pub(super) fn links(wanted: &Resources, machine: &Machine<'_>) -> Result<Vec<Lin
         volumes::uses(wanted).map_err(|error| Refusal::invalid(capital(&error.to_string())))?;
     let mut links = Vec::new();
     for volumes::Use { volume, container_path, read_only, shared } in uses {
-        if read_only {
+        if read_only && !machine.root {
             return Err(Refusal::failed(format!(
-                "Persistent volume '{}' cannot be made read-only by this agent",
+                "Persistent volume '{}' can be made read-only by an agent that runs as root",
                 volume.id
             )));
         }
         let own = !shared || !machine.in_use.contains(&volume);
-        links.push(Link { at: container_path, volume: volume.path(machine.work_dir), own });
+        let volume = volume.path(machine.work_dir);
+        links.push(Link { at: container_path, volume, own, read_only });
     }
     for (number, link) in links.iter().enumerate() {
         let nested = |other: &Link| overlap(&link.at, &other.at);

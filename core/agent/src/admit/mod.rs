@@ -2,12 +2,17 @@
 //! makes no choice. Pure.
 #![deny(clippy::disallowed_methods)]
 
+mod compose;
 mod container;
 mod download;
 mod environment;
 mod holding;
 mod limits;
 
+pub use compose::{
+    Error as ComposeError, Place, SANDBOX, Stacked, compose, upper, user_name, work,
+};
+pub use container::{Container, From, Volume as TaskVolume, Wanted};
 pub use download::Download;
 pub use holding::{Link, countable};
 pub(crate) use limits::limits;
@@ -66,11 +71,15 @@ pub struct Stock<'a> {
 /// How the task will run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
+    /// Empty where the image says what is executed.
     pub program: String,
-    /// With the name of the program first.
+    /// With the name of the program first, if there is one.
     pub arguments: Vec<String>,
     pub environment: Vec<(String, String)>,
     pub user: Option<String>,
+    /// The user, if it is the task that names it.
+    pub named_user: Option<String>,
+    pub container: Container,
     pub limits: Limits,
     pub grace_ms: u64,
     pub completion_ms_max: Option<u64>,
@@ -125,23 +134,32 @@ pub fn admit(
     check_id("task id", &task.task_id.value)?;
     check_id("framework id", framework.id.as_ref().map_or("", |id| &id.value))?;
     let command = command(task, executor)?;
-    if let Some(container) = &task.container {
-        container::check(container)?;
+    let container = match &task.container {
+        Some(container) => container::container(container)?,
+        None => Container::default(),
+    };
+    if let (Some(what), false) = (container.needs_root(), machine.root) {
+        return Err(Refusal::failed(format!("{what} need an agent that runs as root")));
     }
     let wanted = resources(task)?;
     if let Some(stock) = &machine.stock {
         let aware = is_partition_aware(framework);
         holding::check(&task.task_id.value, &wanted, stock, aware)?;
     }
-    let (program, arguments) = program(command)?;
+    let in_image = container.image.is_some();
+    let (program, arguments) = program(command, in_image)?;
     let downloads = command.uris.iter().map(download::download).collect::<Result<Vec<_>, _>>()?;
     let links = holding::links(&wanted, machine)?;
     holding::check_apart(&downloads, &links)?;
     Ok(Plan {
         program,
         arguments,
-        environment: environment::environment(task, framework, executor, command, machine)?,
+        environment: environment::environment(
+            task, framework, executor, command, machine, in_image,
+        )?,
         user: machine.root.then(|| user(command, framework)).flatten(),
+        named_user: command.user.clone().filter(|user| machine.root && !user.is_empty()),
+        container,
         limits: limits(task, &countable(&wanted)),
         grace_ms: grace_ms(task),
         completion_ms_max: task.max_completion_time.map(|limit| millis(limit.nanoseconds)),
@@ -198,7 +216,7 @@ fn command<'a>(
         .ok_or_else(|| Refusal::invalid("Task has neither a command nor an executor"))
 }
 
-fn program(command: &CommandInfo) -> Result<(String, Vec<String>), Refusal> {
+fn program(command: &CommandInfo, in_image: bool) -> Result<(String, Vec<String>), Refusal> {
     let value = command.value.as_deref().filter(|value| !value.is_empty());
     let text = |text: &str| {
         let nul = text.contains('\0');
@@ -217,6 +235,7 @@ fn program(command: &CommandInfo) -> Result<(String, Vec<String>), Refusal> {
     match (value, arguments.first()) {
         (Some(value), None) => Ok((text(value)?, vec![text(value)?])),
         (Some(value), Some(_)) => Ok((text(value)?, arguments)),
+        (None, _) if in_image => Ok((String::new(), arguments)),
         (None, Some(first)) => Ok((first.clone(), arguments)),
         (None, None) => Err(Refusal::invalid("Command has neither a value nor arguments")),
     }
@@ -264,7 +283,7 @@ pub fn executor_resources(
         ));
     }
     if let Some(container) = &executor.container {
-        container::check(container)?;
+        container::container(container)?;
     }
     holding::check(&executor.executor_id.value, &resources, stock, partition_aware)?;
     Ok(countable(&resources))

@@ -63,79 +63,124 @@ fn a_plain_command() {
     check(
         json!({}),
         expect![[r#"
-        Plan {
-            program: "/bin/sh",
-            arguments: [
-                "sh",
-                "-c",
-                "sleep 1",
-            ],
-            environment: [
-                (
-                    "MESOS_AGENT_ENDPOINT",
-                    "10.0.0.1:5051",
+            Plan {
+                program: "/bin/sh",
+                arguments: [
+                    "sh",
+                    "-c",
+                    "sleep 1",
+                ],
+                environment: [
+                    (
+                        "MESOS_AGENT_ENDPOINT",
+                        "10.0.0.1:5051",
+                    ),
+                    (
+                        "MESOS_AGENT_ID",
+                        "A",
+                    ),
+                    (
+                        "MESOS_CONTAINER_ID",
+                        "C",
+                    ),
+                    (
+                        "MESOS_DIRECTORY",
+                        "/w/C",
+                    ),
+                    (
+                        "MESOS_EXECUTOR_ID",
+                        "T",
+                    ),
+                    (
+                        "MESOS_FRAMEWORK_ID",
+                        "F",
+                    ),
+                    (
+                        "MESOS_SANDBOX",
+                        "/w/C",
+                    ),
+                    (
+                        "MESOS_SLAVE_ID",
+                        "A",
+                    ),
+                    (
+                        "MESOS_TASK_ID",
+                        "T",
+                    ),
+                    (
+                        "PATH",
+                        "/bin",
+                    ),
+                ],
+                user: Some(
+                    "alice",
                 ),
-                (
-                    "MESOS_AGENT_ID",
-                    "A",
-                ),
-                (
-                    "MESOS_CONTAINER_ID",
-                    "C",
-                ),
-                (
-                    "MESOS_DIRECTORY",
-                    "/w/C",
-                ),
-                (
-                    "MESOS_EXECUTOR_ID",
-                    "T",
-                ),
-                (
-                    "MESOS_FRAMEWORK_ID",
-                    "F",
-                ),
-                (
-                    "MESOS_SANDBOX",
-                    "/w/C",
-                ),
-                (
-                    "MESOS_SLAVE_ID",
-                    "A",
-                ),
-                (
-                    "MESOS_TASK_ID",
-                    "T",
-                ),
-                (
-                    "PATH",
-                    "/bin",
-                ),
-            ],
-            user: Some(
-                "alice",
-            ),
-            limits: Limits {
-                cpu_shares: 512,
-                cpu_quota_us: Some(
-                    50000,
-                ),
-                memory_bytes: Some(
-                    67108864,
-                ),
-                memory_soft_bytes: Some(
-                    67108864,
-                ),
-                swap_bytes: None,
-                pids: None,
-                cpuset: None,
-                blkio_weight: None,
-            },
-            grace_ms: 3000,
-            completion_ms_max: None,
-            downloads: [],
-            links: [],
-        }"#]],
+                named_user: None,
+                container: Container {
+                    image: None,
+                    volumes: [],
+                    mounts: [],
+                    hostname: None,
+                    without_network: false,
+                    shares_pids: false,
+                    shares_memory: false,
+                    shm_bytes: None,
+                    capabilities: Set {
+                        effective: None,
+                        bounding: {
+                            CHOWN,
+                            DAC_OVERRIDE,
+                            FOWNER,
+                            FSETID,
+                            KILL,
+                            SETGID,
+                            SETUID,
+                            SETPCAP,
+                            NET_BIND_SERVICE,
+                            NET_RAW,
+                            SYS_CHROOT,
+                            MKNOD,
+                            AUDIT_WRITE,
+                            SETFCAP,
+                        },
+                    },
+                    seccomp: Default,
+                    no_new_privileges: false,
+                    privileged: false,
+                    devices: [],
+                    rlimits: [],
+                    terminal: None,
+                    read_only: false,
+                    pids: None,
+                    cpuset: None,
+                    command: Overrides {
+                        user: None,
+                        directory: None,
+                        entrypoint: None,
+                        environment: [],
+                    },
+                },
+                limits: Limits {
+                    cpu_shares: 512,
+                    cpu_quota_us: Some(
+                        50000,
+                    ),
+                    memory_bytes: Some(
+                        67108864,
+                    ),
+                    memory_soft_bytes: Some(
+                        67108864,
+                    ),
+                    swap_bytes: None,
+                    pids: None,
+                    cpuset: None,
+                    blkio_weight: None,
+                },
+                grace_ms: 3000,
+                completion_ms_max: None,
+                downloads: [],
+                links: [],
+            }"#]],
     );
 }
 
@@ -212,21 +257,21 @@ fn refusals_say_why() {
             ],
         ),
         (
-            json!({"container": {"type": "DOCKER", "docker": {"image": "x"}}}),
+            json!({"container": {"type": "DOCKER", "docker": {"image": "x", "network": "BRIDGE"}}}),
             expect![
-                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Docker containers are not supported by this agent"
+                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Networks of containers are not there yet: use network HOST, and serve at $PORT0"
             ],
         ),
         (
-            json!({"container": {"type": "MESOS", "mesos": {"image": {"type": "DOCKER", "docker": {"name": "x"}}}}}),
+            json!({"container": {"type": "MESOS", "mesos": {"image": {"type": "APPC", "appc": {"name": "x"}}}}}),
             expect![
-                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Container images are not supported by this agent"
+                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Only images of type DOCKER can be run by this agent"
             ],
         ),
         (
             json!({"container": {"type": "MESOS", "volumes": [{"mode": "RW", "container_path": "x"}]}}),
             expect![
-                "TASK_FAILED REASON_CONTAINER_LAUNCH_FAILED: Volumes are not supported by this agent"
+                "TASK_ERROR REASON_TASK_INVALID: Volume 'x' comes from nowhere: give 'source', 'host_path' or 'image'"
             ],
         ),
         (
@@ -354,7 +399,7 @@ fn volumes_are_linked_into_the_sandbox() {
     let stock = held(json!([volume("v", "elsewhere")]));
     assert_eq!(
         told(decide_with(&wants("data/db"), &stock)),
-        r#"[Link { at: "data/db", volume: "/w/volumes/roles/eng web/v", own: true }]"#
+        r#"[Link { at: "data/db", volume: "/w/volumes/roles/eng web/v", own: true, read_only: false }]"#
     );
     assert_eq!(
         told(decide_with(&wants("data"), &Resources::EMPTY)),

@@ -190,8 +190,7 @@ impl Core {
         tasks: &Tasks,
     ) -> Self {
         let Outputs { events, membership, snapshot } = outputs;
-        let fetcher = settings.fetcher.clone();
-        let driver = Driver::new(&settings.shim, fetcher, events.clone(), tasks);
+        let driver = Driver::new(Arc::clone(&settings), events.clone(), tasks);
         let mut core = Self {
             settings,
             driver,

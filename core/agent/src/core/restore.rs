@@ -12,6 +12,7 @@ use tracing::{info, warn};
 
 use super::{Core, Entry, Event};
 use crate::drain::Drain;
+use crate::driver;
 use crate::lifecycle::{self, Container, Ended, Goal, Phase, StopCause};
 use crate::meta::{self, Found, FoundExecutor, Write};
 use crate::recover::{self, Action, Facts};
@@ -42,6 +43,7 @@ impl Restored {
             restored.held = meta::load_held(&settings.meta(agent_id))?;
         }
         let same_boot = boot_id.as_ref().is_none_or(|boot_id| *boot_id == settings.boot_id);
+        let mut containers = BTreeSet::new();
         for folder in meta::agents(work_dir)? {
             restored.frameworks.extend(meta::load_frameworks(&folder)?);
             let (mut known, mut grouped) = (BTreeSet::new(), BTreeSet::new());
@@ -67,7 +69,9 @@ impl Restored {
             if let (Some(hierarchy), Some(agent_id)) = (&settings.hierarchy, agent_id) {
                 hierarchy.sweep(agent_id, &known);
             }
+            containers.append(&mut known);
         }
+        driver::sweep(settings, &containers);
         if boot_id.as_ref() != Some(&settings.boot_id) {
             meta::save_boot_id(work_dir, &settings.boot_id)?;
         }

@@ -6,7 +6,10 @@
 
 mod fetch;
 mod prepare;
+mod provide;
 mod watch;
+
+pub(crate) use provide::sweep;
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -15,9 +18,6 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 
-use karman_container::Spec;
-use karman_container::spec::{Process, User};
-use karman_image::Fetcher;
 use karman_rt::Tasks;
 use karman_rt::time::now_ms;
 use tokio::io::AsyncReadExt as _;
@@ -25,11 +25,12 @@ use tokio::net::unix::pipe;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::admit::Plan;
+use crate::admit::{self, Place, Plan, Stacked};
 use crate::cgroup::Group;
 use crate::core::Event;
 use crate::lifecycle::{self, Ended};
 use crate::process::Identity;
+use crate::settings::Settings;
 use crate::shim::STARTED;
 use crate::shim::records::{Cause, Claim, Exit, Launch, RunDir, Running, Stored};
 
@@ -65,20 +66,14 @@ pub(crate) struct Parent {
 /// Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Driver {
-    shim: Arc<Path>,
-    fetcher: Fetcher,
+    settings: Arc<Settings>,
     events: mpsc::Sender<Event>,
     tasks: Tasks,
 }
 
 impl Driver {
-    pub(crate) fn new(
-        shim: &Path,
-        fetcher: Fetcher,
-        events: mpsc::Sender<Event>,
-        tasks: &Tasks,
-    ) -> Self {
-        Self { shim: shim.into(), fetcher, events, tasks: tasks.clone() }
+    pub(crate) fn new(settings: Arc<Settings>, events: mpsc::Sender<Event>, tasks: &Tasks) -> Self {
+        Self { settings, events, tasks: tasks.clone() }
     }
 
     /// From the beginning.
@@ -86,6 +81,7 @@ impl Driver {
         let driver = self.clone();
         self.tasks.spawn("container", async move {
             let ended = driver.run(&job, &plan).await;
+            driver.release(&job).await;
             driver.send(&job, lifecycle::Event::Ended(ended)).await;
         });
     }
@@ -95,11 +91,12 @@ impl Driver {
         let driver = self.clone();
         self.tasks.spawn("container", async move {
             let ended = driver.follow(&job, None).await;
+            driver.release(&job).await;
             driver.send(&job, lifecycle::Event::Ended(ended)).await;
         });
     }
 
-    async fn run(&self, job: &Job, plan: &Plan) -> Ended {
+    async fn run(&self, job: &Job, plan: &Arc<Plan>) -> Ended {
         if let Err(ended) = self.prepare(job, plan).await {
             return ended;
         }
@@ -107,56 +104,56 @@ impl Driver {
         let greeting = match self.start_shim(job).await {
             Ok(greeting) => greeting,
             Err(error) => {
-                return not_started(format!("cannot start {}: {error}", self.shim.display()));
+                let shim = self.settings.shim.display();
+                return not_started(format!("cannot start {shim}: {error}"));
             }
         };
         self.follow(job, Some(greeting)).await
     }
 
     /// Everything that must be there before the command is.
-    async fn prepare(&self, job: &Job, plan: &Plan) -> Result<(), Ended> {
+    async fn prepare(&self, job: &Job, plan: &Arc<Plan>) -> Result<(), Ended> {
+        let images = tokio::select! {
+            pulled = provide::pull(self.settings.images.as_ref(), &job.container_id, plan) => {
+                pulled.map_err(|error| not_started(karman_rt::chain(&error)))?
+            }
+            () = job.stop.cancelled() => return Err(never_started()),
+        };
+        // Names of users of an image need not be those of the machine.
+        let user = if images.own.is_some() { None } else { plan.user.clone() };
         let (sandbox, parent) = (job.sandbox.clone(), job.parent.clone());
-        let user = plan.user.clone();
+        let owner = user.clone();
         blocking(move || match &parent {
-            None => prepare::sandbox(&sandbox, user.as_deref()),
-            Some(parent) => prepare::nested(parent, &sandbox, user.as_deref()),
+            None => prepare::sandbox(&sandbox, owner.as_deref()),
+            Some(parent) => prepare::nested(parent, &sandbox, owner.as_deref()),
         })
         .await
         .map_err(|error| not_started(karman_rt::chain(&error)))?;
         for download in &plan.downloads {
-            let user = plan.user.as_deref();
+            let user = user.as_deref();
             tokio::select! {
-                fetched = fetch::fetch(&self.fetcher, download, &job.sandbox, user) => {
+                fetched = fetch::fetch(&self.settings.fetcher, download, &job.sandbox, user) => {
                     fetched.map_err(|error| not_started(karman_rt::chain(&error)))?;
                 }
                 () = job.stop.cancelled() => return Err(never_started()),
             }
         }
         let (sandbox, links) = (job.sandbox.clone(), plan.links.clone());
-        let user = plan.user.clone();
         blocking(move || prepare::links(&sandbox, &links, user.as_deref()))
             .await
             .map_err(|error| not_started(karman_rt::chain(&error)))?;
-        let launch = Launch {
-            spec: spec(job, plan),
-            sandbox: job.sandbox.clone(),
-            grace_ms: plan.grace_ms,
-            completion_ms_max: plan.completion_ms_max,
-            attach: None,
-        };
-        let path = job.run.launch();
-        // Not synced: after a crash of the machine it is not read.
-        blocking(move || fs::write(path, serde_json::to_vec(&Stored::V1(launch))?))
+        let (settings, job, plan) = (Arc::clone(&self.settings), job.clone(), Arc::clone(plan));
+        blocking(move || arrange(&settings, &job, &plan, &images))
             .await
-            .map_err(|error| not_started(format!("cannot write the launch record: {error}")))
+            .map_err(|error| not_started(karman_rt::chain(&error)))
     }
 
     /// Starts a shim and waits until it runs the command or gives up; what it
     /// said.
     async fn start_shim(&self, job: &Job) -> std::io::Result<String> {
-        let (program, run) = (Arc::clone(&self.shim), job.run.path().to_owned());
+        let (program, run) = (self.settings.shim.clone(), job.run.path().to_owned());
         let mut child = blocking(move || {
-            std::process::Command::new(&*program)
+            std::process::Command::new(program)
                 .arg("shim")
                 .arg(run)
                 .env_clear()
@@ -223,6 +220,16 @@ impl Driver {
         }
     }
 
+    /// Takes back what only this container needed.
+    async fn release(&self, job: &Job) {
+        let (settings, id) = (Arc::clone(&self.settings), job.container_id.clone());
+        let released = blocking(move || {
+            provide::release(&settings, &id);
+            Ok::<(), std::io::Error>(())
+        });
+        let _panicked = released.await;
+    }
+
     async fn send(&self, job: &Job, event: lifecycle::Event) {
         let event = Event::Container { container_id: job.container_id.clone(), event };
         // Nobody hears: the agent stops, and will look again.
@@ -230,21 +237,48 @@ impl Driver {
     }
 }
 
-/// The process of a task, with the limits of its resources.
-fn spec(job: &Job, plan: &Plan) -> Spec {
-    let process = Process {
-        program: plan.program.clone(),
-        arguments: plan.arguments.clone(),
-        environment: plan.environment.clone(),
-        directory: job.sandbox.clone(),
-        terminal: None,
-    };
-    Spec {
-        user: plan.user.clone().map_or(User::Own, User::Named),
-        group: job.group.clone(),
-        limits: job.group.as_ref().map(|_| plan.limits.clone()),
-        ..Spec::plain(process)
+/// Makes what belongs to the container, and writes what the shim is to do.
+fn arrange(
+    settings: &Settings,
+    job: &Job,
+    plan: &Plan,
+    images: &provide::Images,
+) -> Result<(), provide::Error> {
+    let image = images.own.as_ref();
+    let stacked = image.map(|it| Stacked { config: &it.config, layers: &it.layers });
+    let user = admit::user_name(plan, stacked.as_ref());
+    let owner = provide::owner(user.as_deref(), image)?;
+    let files = settings.files(&job.container_id);
+    if let Some(image) = image {
+        provide::files(&files, image)?;
     }
+    let parent = job.parent.as_ref().map(|parent| parent.sandbox.as_path());
+    provide::folders(&job.sandbox, parent, plan, owner)?;
+    let secrets = settings.secrets(&job.container_id);
+    let secrets = provide::write_secrets(&secrets, plan, owner)?;
+    if let Some(owner) = owner {
+        provide::give(&job.sandbox, owner)?;
+    }
+    let place = Place {
+        root: settings.root,
+        sandbox: &job.sandbox,
+        parent,
+        files: &files,
+        hidden: &settings.hidden,
+        group: job.group.as_ref(),
+        secrets: &secrets,
+        images: &images.volumes,
+    };
+    let launch = Launch {
+        spec: admit::compose(plan, &place, stacked.as_ref())?,
+        sandbox: job.sandbox.clone(),
+        grace_ms: plan.grace_ms,
+        completion_ms_max: plan.completion_ms_max,
+        attach: None,
+    };
+    // Not synced: after a crash of the machine it is not read.
+    let bytes = serde_json::to_vec(&Stored::V1(launch)).map_err(std::io::Error::from)?;
+    fs::write(job.run.launch(), bytes).map_err(provide::Error::Launch)
 }
 
 /// After a shim that left no record its task may still run; after any, its

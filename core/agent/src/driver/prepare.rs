@@ -93,7 +93,7 @@ fn folder(path: &Path, owner: Option<(Uid, Gid)>, mode: u32) -> io::Result<()> {
 /// them, and gives them to its user. Done again, it changes nothing.
 pub(super) fn links(sandbox: &Path, links: &[Link], user: Option<&str>) -> Result<(), Error> {
     let owner = user.map(owner).transpose()?;
-    for Link { at, volume, own } in links {
+    for Link { at, volume, own, read_only: _ } in links {
         let failed = |source| Error::Link { volume: volume.clone(), source };
         fs::read_dir(volume).map_err(failed)?;
         let path = sandbox.join(at);

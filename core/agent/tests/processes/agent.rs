@@ -86,10 +86,14 @@ async fn failures_tell_their_reason() {
     );
     assert_eq!(failed.reason(), Reason::ContainerLaunchFailed);
 
-    let container = json!({"container": {"type": "DOCKER", "docker": {"image": "x"}}});
+    let docker = json!({"image": "x", "network": "BRIDGE"});
+    let container = json!({"container": {"type": "DOCKER", "docker": docker}});
     cluster.launch(task_with("docker", json!({"value": "true"}), container)).await;
     let failed = cluster.until(TaskState::TaskFailed).await;
-    assert_eq!(failed.message(), "Docker containers are not supported by this agent");
+    assert_eq!(
+        failed.message(),
+        "Networks of containers are not there yet: use network HOST, and serve at $PORT0"
+    );
     eventually(|| if cluster.runs() == 0 { Ok(()) } else { Err(cluster.runs()) });
 }
 

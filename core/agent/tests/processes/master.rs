@@ -152,6 +152,7 @@ impl Cluster {
             resources: Some(self.resources.clone()),
             attributes: Some("rack:r1".into()),
             domain: Some("europe/a".parse().unwrap()),
+            hidden: Vec::new(),
             shim: shim(),
             executors: self.patience,
             version: "1.2.3",

@@ -243,6 +243,7 @@ impl Site {
             resources,
             attributes,
             domain: fault_domain.clone(),
+            hidden: SECRET.map(PathBuf::from).to_vec(),
             shim: std::env::current_exe().map_err(StartError::Program)?,
             executors: karman_agent::Patience::default(),
             version: VERSION,
@@ -253,6 +254,8 @@ impl Site {
     }
 }
 
+/// Keys and state of the roles of this machine.
+const SECRET: [&str; 3] = ["/etc/karman", "/opt/karman/installer", "/var/lib/karman"];
 /// As in DC/OS: apps that name nobody run as root, in their own namespaces.
 const TASKS_USER: &str = "root";
 /// The role that owns the resources of public agents, as in DC/OS.

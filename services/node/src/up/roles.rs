@@ -189,6 +189,7 @@ fn agents_configs(
             resources,
             attributes,
             domain,
+            hidden: vec![data_dir.path().to_owned()],
             shim: shim.clone(),
             executors: karman_agent::Patience::default(),
             version: VERSION,
