@@ -11,8 +11,8 @@ use crate::{elf, etcd, packages, tree};
 
 /// Binaries that run on any Linux of this processor, whatever its C library.
 const TARGET: &str = "x86_64-unknown-linux-musl";
-const PACKAGES: [&str; 3] = ["karman-node", "karman-cli", "karman-installer"];
-const OURS: [&str; 3] = ["karmand", "karman", "karman-installer"];
+const PACKAGES: [&str; 4] = ["karman-node", "karman-agent", "karman-cli", "karman-installer"];
+const OURS: [&str; 4] = ["karmand", "karman-shim", "karman", "karman-installer"];
 const INSTALLER: &str = "karman-installer";
 const MIB: f64 = 1024.0 * 1024.0;
 

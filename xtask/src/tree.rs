@@ -42,7 +42,7 @@ pub(crate) enum Profile {
     Release,
 }
 
-/// Builds `karmand` and `karman`; the folder they are in.
+/// Builds `karmand`, its shim and `karman`; the folder they are in.
 pub(crate) fn binaries(profile: Profile) -> Result<PathBuf> {
     let mut build = cargo();
     build.args([
@@ -52,6 +52,8 @@ pub(crate) fn binaries(profile: Profile) -> Result<PathBuf> {
         "karman-node",
         "--package",
         "karman-cli",
+        "--package",
+        "karman-agent",
         "--bins",
     ]);
     let folder = match profile {

@@ -20,7 +20,7 @@ pub(crate) use pack::append;
 pub use pack::{PackError, pack};
 
 /// The programs that are packed, and which folder they come from.
-pub const OWN_PROGRAMS: &[&str] = &["karmand", "karman"];
+pub const OWN_PROGRAMS: &[&str] = &["karmand", "karman-shim", "karman"];
 pub const ETCD_PROGRAMS: &[&str] = &["etcd", "etcdctl"];
 /// The bare installer, as a file of a release.
 const INSTALLER: &str = "bin/karman-installer";

@@ -25,7 +25,14 @@ fn what_is_packed_comes_out_again() {
     let folder = tempfile::tempdir().unwrap();
     let payload = Payload::open(&packed(folder.path())).unwrap();
     let paths: Vec<&str> = payload.items.iter().map(|item| item.path.as_str()).collect();
-    let expected = ["bin/etcd", "bin/etcdctl", "bin/karman", "bin/karman-installer", "bin/karmand"];
+    let expected = [
+        "bin/etcd",
+        "bin/etcdctl",
+        "bin/karman",
+        "bin/karman-installer",
+        "bin/karman-shim",
+        "bin/karmand",
+    ];
     assert_eq!(paths, expected);
     let to = folder.path().join("to");
     fs::create_dir(&to).unwrap();

@@ -1,10 +1,24 @@
 //! Why one of the roles did not start, in one process or on one machine.
 
+use std::io;
+use std::path::PathBuf;
+
+/// The parent of each task, which lies beside this program.
+const SHIM: &str = "karman-shim";
+
+/// The program that is run for each task: one that is small and nothing else, or,
+/// where it is missing, this one, which can do the same with more memory.
+pub(crate) fn shim() -> io::Result<PathBuf> {
+    let own = std::env::current_exe()?;
+    let small = own.with_file_name(SHIM);
+    Ok(if small.is_file() { small } else { own })
+}
+
 /// A role did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     #[error("cannot find the path of this program, which every task's shim runs")]
-    Program(#[source] std::io::Error),
+    Program(#[source] io::Error),
     #[error("the master did not start")]
     Master(#[from] karman_master::StartError),
     #[error("an agent did not start")]

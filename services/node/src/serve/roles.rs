@@ -21,7 +21,7 @@ use crate::args::Role;
 use crate::config::Settings;
 use crate::config::access::ORCHESTRATOR;
 use crate::config::cluster::{Cluster, Engine};
-use crate::roles::StartError;
+use crate::roles::{StartError, shim};
 use crate::{VERSION, capacity, resources};
 
 /// A role did not start.
@@ -244,7 +244,7 @@ impl Site {
             attributes,
             domain: fault_domain.clone(),
             hidden: SECRET.map(PathBuf::from).to_vec(),
-            shim: std::env::current_exe().map_err(StartError::Program)?,
+            shim: shim().map_err(StartError::Program)?,
             executors: karman_agent::Patience::default(),
             version: VERSION,
         };

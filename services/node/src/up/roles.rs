@@ -19,7 +19,7 @@ use crate::config::Settings;
 use crate::config::access::{ORCHESTRATOR, SERVICES};
 use crate::data_dir::{self, DataDir};
 use crate::resources;
-use crate::roles::StartError;
+use crate::roles::{StartError, shim};
 use crate::{VERSION, capacity};
 
 /// Everything of one machine is reached here.
@@ -165,7 +165,7 @@ fn agents_configs(
     listeners: Vec<TcpListener>,
     urls: &Urls,
 ) -> Result<Vec<karman_agent::Config>, Error> {
-    let shim: PathBuf = std::env::current_exe().map_err(StartError::Program)?;
+    let shim: PathBuf = shim().map_err(StartError::Program)?;
     let count = listeners.len();
     let resources =
         resources::divide(&settings.resources, capacity::detect(data_dir.path()), count)?;
