@@ -1,6 +1,7 @@
 //! From an instance and its place on an offer to the task that is launched.
 #![deny(clippy::disallowed_methods)]
 
+mod container;
 mod env;
 mod health;
 
@@ -24,6 +25,7 @@ pub fn task(app: &App, instance: &Instance, placement: &Placement) -> TaskInfo {
         agent_id: AgentId { value: placement.agent_id.clone() },
         resources: resources(app, &placement.ports),
         command: Some(command(app, instance, placement)),
+        container: app.container.as_ref().map(container::to_wire).map(Box::new),
         health_check: app
             .health_checks
             .first()
@@ -46,6 +48,8 @@ fn command(app: &App, instance: &Instance, placement: &Placement) -> CommandInfo
     };
     let (shell, value, arguments) = match &app.cmd {
         Some(cmd) => (true, Some(cmd.clone()), Vec::new()),
+        // The image says what takes the arguments.
+        None if app.image().is_some() => (false, None, app.args.clone()),
         None => (false, app.args.first().cloned(), app.args.clone()),
     };
     CommandInfo {

@@ -225,3 +225,29 @@ fn arguments_run_without_a_shell_and_command_checks_keep_their_delay() {
         task.resources.iter().all(|resource| resource.name != "ports" && resource.name != "disk")
     );
 }
+
+#[test]
+fn an_app_in_an_image_of_either_type() {
+    let wire = |container: Value| {
+        let task = launched(json!({"id": "/web", "args": ["-v"], "container": container}));
+        let command = task.command.unwrap();
+        // They are for what the image starts.
+        assert_eq!((command.shell, command.value), (Some(false), None));
+        assert_eq!(command.arguments, ["-v"]);
+        serde_json::to_value(task.container.unwrap()).unwrap()
+    };
+    let volumes = json!([{"containerPath": "/data", "hostPath": "/srv", "mode": "RO"}]);
+    assert_eq!(
+        wire(json!({"docker": {"image": "nginx", "forcePullImage": true}, "volumes": volumes})),
+        json!({
+            "type": "DOCKER",
+            "docker": {
+                "image": "nginx", "network": "HOST", "privileged": false, "force_pull_image": true,
+            },
+            "volumes": [{"mode": "RO", "container_path": "/data", "host_path": "/srv"}],
+        })
+    );
+    let mesos = wire(json!({"type": "MESOS", "docker": {"image": "nginx"}}));
+    assert_eq!(mesos["mesos"]["image"]["docker"], json!({"name": "nginx"}));
+    assert_eq!(mesos["mesos"]["image"]["cached"], true);
+}

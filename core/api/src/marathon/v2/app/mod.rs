@@ -4,6 +4,7 @@
 //! and what a GET answers. A request body becomes one through [`read()`].
 #![deny(clippy::disallowed_methods)]
 
+mod container;
 mod health;
 mod read;
 mod rules;
@@ -15,6 +16,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::deployment::DeploymentRef;
 use super::task::{Task, TaskFailure};
 
+pub use container::{Container, ContainerKind, Docker, HostVolume, Parameter, VolumeMode};
 pub use read::{overlay, read};
 
 /// An app with all defaults filled in.
@@ -88,20 +90,6 @@ pub struct App {
     pub version: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version_info: Option<VersionInfo>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Container {
-    #[serde(rename = "type")]
-    pub kind: ContainerKind,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "UPPERCASE")]
-pub enum ContainerKind {
-    #[default]
-    Docker,
-    Mesos,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

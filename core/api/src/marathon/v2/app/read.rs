@@ -10,8 +10,8 @@ use super::super::error::Invalid;
 use super::super::fields::Fields;
 use super::super::path;
 use super::{
-    App, Artifact, Container, ContainerKind, Disabled, KillSelection, Network, NetworkMode,
-    PortDefinition, UnreachableStrategy, UpgradeStrategy, health, rules,
+    App, Artifact, Disabled, KillSelection, Network, NetworkMode, PortDefinition,
+    UnreachableStrategy, UpgradeStrategy, container, health, rules,
 };
 
 /// What answers add to an app; ignored in requests, since clients send back
@@ -86,7 +86,7 @@ fn app(fields: &Fields<'_>, known_id: Option<&str>) -> App {
         disk: fields.number("disk", 0.0, AMOUNT_MAX).unwrap_or(0.0),
         gpus: fields.integer("gpus", 0, i32::MAX.unsigned_abs()).unwrap_or(0),
         executor: fields.text("executor").unwrap_or_default(),
-        container: container(fields),
+        container: container::container(fields),
         networks: networks(fields),
         health_checks: health::checks(fields, port_definitions.len()),
         port_definitions,
@@ -174,28 +174,6 @@ fn port_definitions(fields: &Fields<'_>) -> Vec<PortDefinition> {
         fields.rule("ports", "must equal the ports of portDefinitions; give only one of them");
     }
     definitions
-}
-
-fn container(fields: &Fields<'_>) -> Option<Container> {
-    let object = fields.object("container")?;
-    let kind = object
-        .choice("type", &[("DOCKER", ContainerKind::Docker), ("MESOS", ContainerKind::Mesos)])
-        .unwrap_or_default();
-    if object.has("docker") {
-        object.rule("docker", "images cannot be run by this release; leave it out");
-    } else if kind == ContainerKind::Docker {
-        object.rule("type", "DOCKER needs docker.image, which this release cannot run; use MESOS");
-    }
-    for (key, what) in [
-        ("volumes", "volumes cannot be mounted"),
-        ("portMappings", "container networks are not available, so ports cannot be mapped"),
-        ("linuxInfo", "seccomp and ipc settings cannot be applied"),
-    ] {
-        if object.is_filled(key) {
-            object.rule(key, format!("{what} by this release; leave it out"));
-        }
-    }
-    Some(Container { kind })
 }
 
 fn networks(fields: &Fields<'_>) -> Vec<Network> {

@@ -23,6 +23,8 @@ pub(super) fn check(fields: &Fields<'_>, app: &App) {
 fn command(fields: &Fields<'_>, app: &App) {
     match (fields.has("cmd"), fields.is_filled("args")) {
         (true, true) => fields.rule("cmd", "must not be given together with args"),
+        // An image may say what it runs.
+        (false, false) if app.image().is_some() => {}
         (false, false) => fields.rule("cmd", "is required where there is no args"),
         (true, false) | (false, true) => {}
     }

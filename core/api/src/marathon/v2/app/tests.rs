@@ -112,7 +112,9 @@ fn what_cannot_run_is_refused_by_name() {
     check(
         json!({
             "id": "/web", "cmd": "sleep 1", "gpus": 1, "tty": true, "executor": "/bin/x",
-            "container": {"docker": {"image": "nginx"}, "volumes": [{}], "portMappings": [{}]},
+            "container": {"docker": {"image": "nginx", "network": "BRIDGE"},
+                "volumes": [{"persistent": {"size": 1}, "containerPath": "data", "mode": "RW"}],
+                "portMappings": [{}]},
             "networks": [{"mode": "container", "name": "dcos"}],
             "ipAddress": {"groups": ["a"]}, "readinessChecks": [{}], "check": {"tcp": {}},
             "secrets": {"a": {"source": "b"}}, "residency": {"taskLostBehavior": "WAIT_FOREVER"},
@@ -129,11 +131,45 @@ fn what_cannot_run_is_refused_by_name() {
             422 /tty: terminals are not available in this release
             422 /gpus: the feature gpu_resources is not enabled
             422 /executor: custom executors are not available in this release
-            422 /container/docker: images cannot be run by this release; leave it out
-            422 /container/volumes: volumes cannot be mounted by this release; leave it out
+            422 /container/docker/network: container networks are not available in this release; use HOST
             422 /container/portMappings: container networks are not available, so ports cannot be mapped by this release; leave it out
+            422 /container/volumes(0)/persistent: only host volumes can be mounted by this release; give hostPath
+            422 /container/volumes(0)/hostPath: is required
             422 /networks(0)/mode: container networks are not available in this release; use host
             422 /networks(0)/name: must not be given for the host network"#]],
+    );
+}
+
+#[test]
+fn images_and_folders_of_the_machine() {
+    let app = |container: Value| {
+        let body = json!({"id": "/web", "container": container});
+        let Value::Object(body) = body else { unreachable!() };
+        read(&body, None).map(|app| serde_json::to_value(app.container).unwrap())
+    };
+    let given = json!({"docker": {"image": "nginx:1", "parameters": [{"key": "init", "value": "true"}]},
+        "volumes": [{"containerPath": "/data", "hostPath": "/srv", "mode": "RO"}]});
+    assert_eq!(
+        app(given).unwrap(),
+        json!({"type": "DOCKER",
+            "docker": {"image": "nginx:1", "forcePullImage": false, "privileged": false,
+                "parameters": [{"key": "init", "value": "true"}]},
+            "volumes": [{"containerPath": "/data", "hostPath": "/srv", "mode": "RO"}]})
+    );
+    check(
+        json!({"id": "/web", "container": {"type": "MESOS", "docker": {"privileged": true},
+            "volumes": [{"containerPath": "a"}]}}),
+        expect![[r#"
+            422 /container/docker/image: is required
+            422 /container/docker/privileged: is for containers of type DOCKER
+            422 /container/volumes(0)/mode: is required: RO or RW
+            422 /container/volumes(0)/hostPath: is required"#]],
+    );
+    check(
+        json!({"id": "/web", "cmd": "sleep 1", "container": {}}),
+        expect![
+            "422 /container/docker: is required with type DOCKER; use MESOS to run without an image"
+        ],
     );
 }
 
