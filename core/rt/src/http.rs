@@ -91,6 +91,19 @@ pub fn serve(name: &'static str, doors: impl Into<Doors>, router: Router, tasks:
     accept_all(name, doors.into(), &limited(router), None, tasks);
 }
 
+/// As [`serve`]; the bodies of requests to `streams` may go on for ever, and what
+/// is read of them at once is their own affair.
+pub fn serve_with_streams(
+    name: &'static str,
+    doors: impl Into<Doors>,
+    router: Router,
+    streams: Router,
+    tasks: &Tasks,
+) {
+    let unlimited = streams.layer(DefaultBodyLimit::disable()).layer(CatchPanicLayer::new());
+    accept_all(name, doors.into(), &limited(router).merge(unlimited), None, tasks);
+}
+
 /// As [`serve`], for answers that are large or never end: a peer that takes
 /// nothing of what waits for it for `unread_max` is cut off.
 pub fn serve_to_readers(
