@@ -22,6 +22,7 @@ mod http;
 pub mod lifecycle;
 mod machine;
 mod meta;
+pub mod nested;
 mod probe;
 pub mod recover;
 mod session;
@@ -197,12 +198,9 @@ async fn spawn(
     let outputs = Outputs { events: events.clone(), membership, snapshot };
     let core = Core::new(Arc::clone(&settings), outputs, restored, tasks);
     tasks.spawn("agent", core.run(inbox));
-    karman_rt::http::serve(
-        "agent",
-        http,
-        http::router(Arc::clone(&settings), snapshots.clone(), events.clone(), tasks.clone()),
-        tasks,
-    );
+    let http::Routers { all, streams } =
+        http::routers(Arc::clone(&settings), snapshots.clone(), events.clone(), tasks.clone());
+    karman_rt::http::serve_with_streams("agent", http, all, streams, tasks);
     if let Some(images) = settings.images.clone() {
         tasks.spawn("images", async move { images.tend(Pressure::default()).await });
     }

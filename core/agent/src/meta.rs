@@ -10,14 +10,18 @@
 //! meta/slaves/<agent id>/executors/<container id>/executor.json  what was started
 //!                                                /subscribed     it was heard of
 //!                                                /…              the shim's records
+//! meta/slaves/<agent id>/nested/<container id>/nested.json  what an operator started
+//!                                             /…            the shim's records
 //! meta/slaves/<agent id>/runs/<container id>/task.json      what was launched
 //!                                           /updates.jsonl  what was reported
 //!                                           /…              the shim's records
 //! ```
 
 mod executors;
+mod nested;
 
 pub(crate) use executors::{ExecutorRecord, FoundExecutor, load_executors};
+pub(crate) use nested::{NestedRecord, load_nested};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, OpenOptions};
@@ -123,6 +127,7 @@ pub(crate) enum Line {
 pub(crate) enum Write {
     Create(Box<Record>),
     CreateExecutor(Box<ExecutorRecord>),
+    CreateNested(Box<NestedRecord>),
     /// The executor has subscribed.
     Subscribed,
     Line(Line),
@@ -144,6 +149,7 @@ pub(crate) fn write(run: &RunDir, change: &Write) -> io::Result<()> {
     match change {
         Write::Create(record) => create(run, &task_file(run), record),
         Write::CreateExecutor(record) => create(run, &executors::file(run), record),
+        Write::CreateNested(record) => create(run, &nested::file(run), record),
         // Lost, the executor is waited for longer.
         Write::Subscribed => fs::write(executors::subscribed(run), b""),
         Write::Line(line @ Line::Status(_)) => {

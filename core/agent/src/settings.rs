@@ -135,6 +135,11 @@ impl Settings {
         RunDir::new(self.meta(agent_id).join("runs").join(container_id))
     }
 
+    /// The checkpoints of one container that an operator started inside of another.
+    pub(crate) fn nested_dir(&self, agent_id: &str, container_id: &str) -> RunDir {
+        RunDir::new(self.meta(agent_id).join("nested").join(container_id))
+    }
+
     /// The checkpoints of one executor that its framework brought along.
     pub(crate) fn executor_dir(&self, agent_id: &str, container_id: &str) -> RunDir {
         RunDir::new(self.meta(agent_id).join("executors").join(container_id))

@@ -3,12 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use karman_api::mesos::v1::task_status::Reason;
 use karman_api::mesos::v1::{CheckStatusInfo, FrameworkInfo, TaskState, TaskStatus};
 use karman_model::resource::Resources;
+use tokio::sync::watch;
 
 use crate::cgroup::Group;
 use crate::drain::Drain;
 use crate::meta::{ExecutorRecord, Record};
+use crate::shim::records::RunDir;
 
 /// One container.
 #[derive(Clone, Debug)]
@@ -47,6 +50,32 @@ impl ExecutorView {
     }
 }
 
+/// One container that an operator started inside of another.
+#[derive(Clone, Debug)]
+pub(crate) struct NestedView {
+    /// The outermost first.
+    pub(crate) path: Vec<String>,
+    pub(crate) run: RunDir,
+    pub(crate) state: watch::Receiver<NestedState>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum NestedState {
+    Starting,
+    Running,
+    Ended(Arc<NestedEnd>),
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NestedEnd {
+    /// As waitpid(2) has it.
+    pub(crate) status: Option<i32>,
+    pub(crate) state: Option<TaskState>,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) message: Option<String>,
+}
+
 /// The whole agent.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Snapshot {
@@ -58,6 +87,8 @@ pub(crate) struct Snapshot {
     pub(crate) containers: BTreeMap<String, Arc<View>>,
     /// Executors that frameworks brought along, by container id.
     pub(crate) executors: BTreeMap<String, Arc<ExecutorView>>,
+    /// Containers that operators started inside of others, by their paths.
+    pub(crate) nested: BTreeMap<Vec<String>, Arc<NestedView>>,
     /// Forgotten, oldest first.
     pub(crate) completed: VecDeque<Arc<View>>,
     pub(crate) drain: Option<Drain>,

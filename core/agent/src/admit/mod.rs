@@ -216,7 +216,10 @@ fn command<'a>(
         .ok_or_else(|| Refusal::invalid("Task has neither a command nor an executor"))
 }
 
-fn program(command: &CommandInfo, in_image: bool) -> Result<(String, Vec<String>), Refusal> {
+pub(crate) fn program(
+    command: &CommandInfo,
+    in_image: bool,
+) -> Result<(String, Vec<String>), Refusal> {
     let value = command.value.as_deref().filter(|value| !value.is_empty());
     let text = |text: &str| {
         let nul = text.contains('\0');

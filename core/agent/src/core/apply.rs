@@ -34,6 +34,7 @@ impl Core {
             Event::Checked { container_id, kind, effect } => {
                 self.checked(now_ms, &container_id, kind, effect, todo);
             }
+            Event::Nested(ask) => self.nested_asked(*ask, todo),
             Event::Executor(asked) => self.executor_asked(now_ms, *asked, todo),
             Event::ExecutorHungUp { container_id, stream } => {
                 self.hung_up(now_ms, &container_id, stream, todo);
@@ -54,6 +55,9 @@ impl Core {
     ) {
         if let Some(key) = self.custom_of.get(id).cloned() {
             return self.custom_happened(now_ms, &key, event, todo);
+        }
+        if self.nested_happened(id, &event) {
+            return;
         }
         let Some(entry) = self.containers.get_mut(id) else { return };
         let before = entry.machine.phase();
@@ -104,6 +108,10 @@ impl Core {
         if before < Phase::Terminal && after == Phase::Terminal {
             self.used = self.used.saturating_sub(&entry.resources);
             let (state, hosted) = (entry.view.state(), entry.record.is_hosted());
+            if !hosted {
+                let container = entry.record.container();
+                self.end_inside(&crate::nested::path(&container).unwrap_or_default(), todo);
+            }
             self.retire_volumes(todo);
             if hosted {
                 self.left_custom(now_ms, id, todo);

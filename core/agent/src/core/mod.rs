@@ -11,12 +11,14 @@ mod group;
 mod hold;
 mod leave;
 mod messages;
+mod nested;
 mod perform;
 mod restore;
 mod status;
 
 pub(crate) use custom::{Ask, Asked, Line, Refused, WORDS_MAX};
 pub(crate) use entry::Entry;
+pub(crate) use nested::{Launched, NestedAsk, NestedRefused};
 pub(crate) use restore::Restored;
 pub(crate) use status::seconds;
 
@@ -30,6 +32,7 @@ use karman_api::session::AgentMessage;
 use karman_model::resource::Resources;
 use karman_rt::Tasks;
 use karman_rt::time::now_ms;
+use rustix::process::Signal;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -38,7 +41,7 @@ use crate::cgroup::{Group, Limits};
 use crate::checks;
 use crate::core::hold::{Arrangement, Holding};
 use crate::drain::Drain;
-use crate::driver::{Driver, Job};
+use crate::driver::{Driver, Inside, Job};
 use crate::lifecycle;
 use crate::meta::Write;
 use crate::probe;
@@ -85,6 +88,8 @@ pub(crate) enum Event {
         container_id: String,
         stream: u64,
     },
+    /// Something is asked of a container inside of another.
+    Nested(Box<NestedAsk>),
     Tick,
 }
 
@@ -119,6 +124,8 @@ pub(crate) struct Core {
     customs: BTreeMap<group::Key, custom::Custom>,
     /// Their names by their containers.
     custom_of: BTreeMap<String, group::Key>,
+    /// What operators started inside of containers.
+    nested: BTreeMap<String, nested::Nested>,
     /// What the tasks and executors that have not ended take.
     used: Resources,
     completed: VecDeque<Arc<View>>,
@@ -159,6 +166,9 @@ struct Todo {
     executors_ended: Vec<(group::Key, i32)>,
     /// What executors hear once everything is on record, in order.
     says: Vec<custom::Said>,
+    /// Containers to start inside of others.
+    inside: Vec<(Job, Inside)>,
+    signals: Vec<(RunDir, Signal)>,
     /// Groups whose limits change.
     resizes: Vec<(Group, Limits)>,
     /// Containers whose updates may be due.
@@ -203,6 +213,7 @@ impl Core {
             executors: BTreeMap::new(),
             customs: BTreeMap::new(),
             custom_of: BTreeMap::new(),
+            nested: BTreeMap::new(),
             used: Resources::default(),
             completed: VecDeque::new(),
             outgoing: None,
@@ -254,6 +265,12 @@ impl Core {
                 .customs
                 .values()
                 .map(|custom| (custom.container_id().to_owned(), custom.view()))
+                .collect(),
+            nested: self
+                .nested
+                .values()
+                .map(|nested| nested.view())
+                .map(|view| (view.path.clone(), view))
                 .collect(),
             completed: self.completed.clone(),
             drain: self.drain.clone(),

@@ -22,7 +22,7 @@ use crate::drain::Drain;
 use crate::driver::{Job, blocking};
 use crate::lifecycle::{self, Ended};
 use crate::meta::{self, Write};
-use crate::shim::records::{Claim, Kill, RunDir, Stored};
+use crate::shim::records::{Claim, Kill, RunDir, Running, Stored};
 use crate::{disk, process};
 
 /// Checkpoints written at the same time; the file system makes their
@@ -45,6 +45,8 @@ impl Core {
             groups,
             executors_ended,
             says,
+            inside,
+            signals,
             resizes,
             updated,
             all_updated,
@@ -70,15 +72,13 @@ impl Core {
             let group = job.parent.as_ref().and_then(|parent| torn.get(&parent.group));
             match failed.get(job.run.path()).or(group) {
                 None => self.driver.launch(job, plan),
-                Some(reason) => {
-                    let ended = Ended::Unrecorded {
-                        reason: format!("cannot write the checkpoint of the task: {reason}"),
-                    };
-                    self.later(Event::Container {
-                        container_id: job.container_id,
-                        event: lifecycle::Event::Ended(ended),
-                    });
-                }
+                Some(reason) => self.not_on_record(job.container_id, reason),
+            }
+        }
+        for (job, inside) in inside {
+            match failed.get(job.run.path()) {
+                None => self.driver.launch_inside(job, inside),
+                Some(reason) => self.not_on_record(job.container_id, reason),
             }
         }
         for job in watches {
@@ -89,6 +89,10 @@ impl Core {
         }
         let kills = kills.into_iter().map(|(run, wanted)| kill(run, wanted));
         futures::stream::iter(kills).buffer_unordered(WRITERS).collect::<()>().await;
+        futures::stream::iter(signals.into_iter().map(|(run, number)| signal(run, number)))
+            .buffer_unordered(WRITERS)
+            .collect::<()>()
+            .await;
         self.tell_executors(says, &failed);
         resize_all(resizes).await;
         self.deliver(updated.into_iter().collect(), all_updated);
@@ -96,6 +100,12 @@ impl Core {
         if let Some(agent_id) = registered {
             self.membership.send_replace(Membership::Registered { agent_id });
         }
+    }
+
+    pub(super) fn not_on_record(&self, container_id: String, reason: &str) {
+        let reason = format!("cannot write the checkpoint of the task: {reason}");
+        let event = lifecycle::Event::Ended(Ended::Unrecorded { reason });
+        self.later(Event::Container { container_id, event });
     }
 
     /// The loop must not wait for room in its own queue.
@@ -231,6 +241,21 @@ async fn write_all(writes: BTreeMap<PathBuf, (RunDir, Vec<Write>)>) -> BTreeMap<
         error!(folder = %path.display(), error, "cannot write a checkpoint");
     }
     failed
+}
+
+/// To the process itself: its shim knows nothing of it.
+async fn signal(run: RunDir, number: Signal) {
+    let done = blocking(move || {
+        let Running { task, init: _ } =
+            serde_json::from_slice::<Stored<Running>>(&fs::read(run.running())?)?.newest();
+        if task.exists() {
+            process::signal(task.pid, number);
+        }
+        Ok::<(), io::Error>(())
+    });
+    if let Err(error) = done.await {
+        warn!(error = error.to_string(), "cannot signal a container");
+    }
 }
 
 /// Gives executors room for their tasks. What goes wrong is not the end: they run

@@ -14,7 +14,7 @@ use super::{Core, Entry, Event};
 use crate::drain::Drain;
 use crate::driver;
 use crate::lifecycle::{self, Container, Ended, Goal, Phase, StopCause};
-use crate::meta::{self, Found, FoundExecutor, Write};
+use crate::meta::{self, Found, FoundExecutor, NestedRecord, Write};
 use crate::recover::{self, Action, Facts};
 use crate::settings::Settings;
 use crate::shim::records::{Claim, Kill, RunDir, Stored};
@@ -30,6 +30,7 @@ pub(crate) struct Restored {
     /// Groups of which all tasks are on record.
     groups: BTreeSet<String>,
     executors: Vec<(FoundExecutor, Facts)>,
+    nested: Vec<NestedRecord>,
 }
 
 impl Restored {
@@ -41,6 +42,7 @@ impl Restored {
         if let Some(agent_id) = &restored.agent_id {
             restored.drain = meta::load_drain(&settings.meta(agent_id))?;
             restored.held = meta::load_held(&settings.meta(agent_id))?;
+            restored.nested = meta::load_nested(&settings.meta(agent_id))?;
         }
         let same_boot = boot_id.as_ref().is_none_or(|boot_id| *boot_id == settings.boot_id);
         let mut containers = BTreeSet::new();
@@ -112,7 +114,8 @@ fn record<T: DeserializeOwned>(path: &std::path::Path) -> Option<T> {
 
 impl Core {
     pub(super) fn restore(&mut self, restored: Restored) {
-        let Restored { agent_id: _, runs, frameworks, drain, held, groups, executors } = restored;
+        let Restored { agent_id: _, runs, frameworks, drain, held, groups, executors, nested } =
+            restored;
         self.drain = drain;
         self.frameworks =
             frameworks.into_iter().map(|(id, framework)| (id, Arc::new(framework))).collect();
@@ -122,6 +125,7 @@ impl Core {
         }
         let mut todo = std::mem::take(&mut self.restored);
         self.restore_customs(now_ms(), executors, &mut todo);
+        self.restore_nested(nested, &mut todo);
         self.restored = todo;
         let used = |framework: &String| {
             let mut keys = self.by_task.keys().chain(self.customs.keys());

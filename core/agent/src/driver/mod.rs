@@ -5,10 +5,12 @@
 //! this agent watches it again.
 
 mod fetch;
+mod nested;
 mod prepare;
 mod provide;
 mod watch;
 
+pub(crate) use nested::Inside;
 pub(crate) use provide::sweep;
 
 use std::fs::{self, File};

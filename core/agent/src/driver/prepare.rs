@@ -66,6 +66,13 @@ pub(super) fn sandbox(path: &Path, user: Option<&str>) -> Result<(), Error> {
     make(path, user, SANDBOX_MODE)
 }
 
+/// Creates a folder for what is written by a container inside of another.
+pub(super) fn inner(path: &Path) -> Result<(), Error> {
+    let failed = |source| Error::Create { path: path.to_owned(), source };
+    path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
+    folder(path, None, SANDBOX_MODE).map_err(failed)
+}
+
 fn make(path: &Path, user: Option<&str>, mode: u32) -> Result<(), Error> {
     let failed = |source| Error::Create { path: path.to_owned(), source };
     let owner = user.map(owner).transpose()?;

@@ -1,6 +1,9 @@
 //! What the agent answers over HTTP: its state, its containers, the files of
 //! sandboxes, the operator API, all from snapshots; and what executors say.
 
+mod access;
+mod api;
+mod attach;
 mod codec;
 mod containers;
 mod error;
@@ -8,6 +11,7 @@ mod executor;
 mod executors;
 mod files;
 mod metrics;
+mod nested;
 mod operator;
 mod state;
 mod tasks;
@@ -43,25 +47,38 @@ impl Shared {
     }
 }
 
-pub(crate) fn router(
+/// What is answered.
+pub(crate) struct Routers {
+    pub(crate) all: Router,
+    /// With bodies that may go on for ever.
+    pub(crate) streams: Router,
+}
+
+pub(crate) fn routers(
     settings: Arc<Settings>,
     snapshots: watch::Receiver<Arc<Snapshot>>,
     events: mpsc::Sender<Event>,
     tasks: Tasks,
-) -> Router {
-    let routes = routes();
-    // The name of the original's actor, as it is and as clients escape it.
+) -> Routers {
+    let shared = Shared { settings, snapshots, events, tasks };
+    // As one client spells it: the original took anything below its routes.
+    let streams =
+        Router::new().route("/api/v1", post(api::call)).route("/api/v1/operator", post(api::call));
+    Routers {
+        all: under_all_names(routes()).with_state(shared.clone()),
+        streams: under_all_names(streams).with_state(shared),
+    }
+}
+
+/// The name of the original's actor, as it is and as clients escape it.
+fn under_all_names(routes: Router<Shared>) -> Router<Shared> {
     let all =
         routes.clone().nest("/slave(1)", routes.clone()).nest("/slave%281%29", routes.clone());
-    all.nest("/slave", routes).with_state(Shared { settings, snapshots, events, tasks })
+    all.nest("/slave", routes)
 }
 
 fn routes() -> Router<Shared> {
-    let mut routes = Router::new()
-        .route("/api/v1", post(operator::call))
-        // As one client spells it: the original took anything below its routes.
-        .route("/api/v1/operator", post(operator::call))
-        .route("/api/v1/executor", post(executor::call));
+    let mut routes = Router::new().route("/api/v1/executor", post(executor::call));
     for suffix in ["", ".json"] {
         let path = |path: &str| format!("{path}{suffix}");
         routes = routes

@@ -1,48 +1,19 @@
-//! `POST /api/v1`, in both codecs.
+//! The calls of operators that only look.
 
-use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::{IntoResponse, Response};
 use karman_api::mesos::v1::agent::call::{ListFiles, ReadFile, Type};
 use karman_api::mesos::v1::agent::response::{self, get_executors, get_frameworks};
 use karman_api::mesos::v1::agent::{self, Call};
 use karman_api::mesos::v1::{FileInfo, Flag, Metric, TimeInfo, VersionInfo};
 use serde_json::Value;
 
-use super::codec::{codec_of_answer, codec_of_body, refuse};
 use super::error::Error;
 use super::{Shared, containers, executors, metrics, tasks};
 use crate::drain::Drain;
 use crate::driver::blocking;
 use crate::files::{self, READ_BYTES_MAX};
 
-pub(super) async fn call(
-    State(shared): State<Shared>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let accept = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok());
-    let (codec, accept) = match (codec_of_body(&headers), codec_of_answer(accept)) {
-        (Ok(codec), Ok(accept)) => (codec, accept),
-        (Err(response), _) | (_, Err(response)) => return *response,
-    };
-    let call: Call = match codec.decode(&body) {
-        Ok(call) => call,
-        Err(error) => return refuse(StatusCode::BAD_REQUEST, &error.to_string()),
-    };
-    match answer(&shared, call).await {
-        Ok(Some(response)) => {
-            ([(header::CONTENT_TYPE, accept.media_type())], accept.encode(&response))
-                .into_response()
-        }
-        Ok(None) => refuse(StatusCode::NOT_IMPLEMENTED, "This agent does not support the call"),
-        Err(error) => error.into_response(),
-    }
-}
-
 /// `None` for calls that are not supported.
-async fn answer(shared: &Shared, call: Call) -> Result<Option<agent::Response>, Error> {
+pub(super) async fn answer(shared: &Shared, call: Call) -> Result<Option<agent::Response>, Error> {
     let blank = |kind: response::Type| agent::Response {
         r#type: Some(kind.into()),
         ..agent::Response::default()
@@ -127,6 +98,18 @@ async fn answer(shared: &Shared, call: Call) -> Result<Option<agent::Response>, 
             };
             agent::Response { get_agent: Some(get_agent), ..blank(response::Type::GetAgent) }
         }
+        // What operations make of resources is the master's business, and there are
+        // no providers of resources but the agent itself.
+        Type::GetOperations => agent::Response {
+            get_operations: Some(response::GetOperations { operations: Vec::new() }),
+            ..blank(response::Type::GetOperations)
+        },
+        Type::GetResourceProviders => agent::Response {
+            get_resource_providers: Some(response::GetResourceProviders {
+                resource_providers: Vec::new(),
+            }),
+            ..blank(response::Type::GetResourceProviders)
+        },
         _ => return Ok(None),
     }))
 }

@@ -10,5 +10,6 @@ mod group;
 mod holding;
 mod leave;
 mod master;
+mod nested;
 mod shim;
 mod support;

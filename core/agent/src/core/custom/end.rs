@@ -49,6 +49,7 @@ impl Core {
             "executor ended"
         );
         self.used = self.used.saturating_sub(&custom.resources);
+        self.end_inside(&[custom.container_id().to_owned()], todo);
         if custom.machine.phase() == Phase::Ended && custom.silent {
             abandoned.wanted = true;
         }
@@ -192,7 +193,8 @@ fn last_words(custom: &Custom, ended: Ended) -> (Abandoned, i32) {
     }
 }
 
-fn wait_status(cause: &Cause) -> i32 {
+/// As waitpid(2) has it.
+pub(in crate::core) fn wait_status(cause: &Cause) -> i32 {
     match cause {
         Cause::Status(status) => (status & 0xff) << 8,
         Cause::Signal(signal) => signal & 0x7f,

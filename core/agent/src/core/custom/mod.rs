@@ -8,6 +8,7 @@ mod restore;
 mod say;
 
 pub(crate) use calls::{Ask, Asked, Line, Refused};
+pub(super) use end::wait_status;
 pub(super) use say::Said;
 
 use std::collections::BTreeSet;
@@ -94,6 +95,16 @@ impl Custom {
         self.record.framework_id == framework && self.record.executor_id() == executor
     }
 
+    /// Whether its process does.
+    pub(super) fn runs(&self) -> bool {
+        self.view.task_pid.is_some()
+    }
+
+    /// Where it is, for what is started inside of it.
+    pub(super) fn place(&self) -> (RunDir, std::path::PathBuf) {
+        (self.run.clone(), self.record.sandbox.clone())
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.machine.is_idle()
     }
@@ -129,6 +140,10 @@ impl Core {
                 Effect::End { grace_ms, quiet } => self.end_process(key, grace_ms, quiet, todo),
             }
         }
+    }
+
+    pub(super) fn custom_by_container(&self, container_id: &str) -> Option<&Custom> {
+        self.customs.get(self.custom_of.get(container_id)?)
     }
 
     pub(super) fn look_at_customs(&mut self, now_ms: u64, todo: &mut Todo) {

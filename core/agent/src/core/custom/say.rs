@@ -14,7 +14,6 @@ use tracing::{debug, warn};
 use super::Custom;
 use crate::core::{Core, Event, Todo};
 use crate::executors::Say;
-use crate::lifecycle::{self, Ended};
 
 /// A word for an executor, once everything is on record.
 #[derive(Debug)]
@@ -121,7 +120,8 @@ impl Core {
     ) {
         for Said { to, word, runs } in says {
             if let Some(reason) = runs.iter().find_map(|run| failed.get(run)) {
-                self.not_on_record(&runs, reason);
+                let names = runs.iter().filter_map(|run| run.file_name()?.to_str());
+                names.for_each(|name| self.not_on_record(name.to_owned(), reason));
                 continue;
             }
             let Some(custom) = self.customs.get_mut(&to) else { continue };
@@ -142,21 +142,6 @@ impl Core {
             let (container_id, stream) = (custom.record.container_id.clone(), *stream);
             custom.line = None;
             self.later(Event::ExecutorHungUp { container_id, stream });
-        }
-    }
-
-    fn not_on_record(&self, runs: &[PathBuf], reason: &str) {
-        for run in runs {
-            let Some(container_id) = run.file_name().and_then(|name| name.to_str()) else {
-                continue;
-            };
-            let ended = Ended::Unrecorded {
-                reason: format!("cannot write the checkpoint of the task: {reason}"),
-            };
-            self.later(Event::Container {
-                container_id: container_id.to_owned(),
-                event: lifecycle::Event::Ended(ended),
-            });
         }
     }
 }
