@@ -48,6 +48,9 @@ pub struct Call<'a> {
     path: String,
     query: Vec<(&'a str, String)>,
     body: Option<Value>,
+    /// With its media type, instead of a document.
+    stream: Option<(reqwest::Body, &'a str)>,
+    headers: Vec<(&'a str, &'a str)>,
     accept: &'a str,
     endless: bool,
 }
@@ -59,6 +62,8 @@ impl<'a> Call<'a> {
             path: path.into(),
             query: Vec::new(),
             body: None,
+            stream: None,
+            headers: Vec::new(),
             accept: "application/json",
             endless: false,
         }
@@ -76,6 +81,17 @@ impl<'a> Call<'a> {
 
     pub fn body(mut self, body: Value) -> Self {
         self.body = Some(body);
+        self
+    }
+
+    /// Sends what comes, as it comes.
+    pub fn stream(mut self, body: reqwest::Body, media_type: &'a str) -> Self {
+        self.stream = Some((body, media_type));
+        self
+    }
+
+    pub fn header(mut self, name: &'a str, value: &'a str) -> Self {
+        self.headers.push((name, value));
         self
     }
 
@@ -175,6 +191,12 @@ impl Client {
         }
         if let Some(body) = call.body {
             request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
+        }
+        if let Some((body, media_type)) = call.stream {
+            request = request.header(CONTENT_TYPE, media_type).body(body);
+        }
+        for (name, value) in call.headers {
+            request = request.header(name, value);
         }
         let started = Instant::now();
         let response = request.send().await.map_err(|error| unreachable(&error, &self.target))?;

@@ -15,11 +15,18 @@ use crate::failure::{Failure, Kind};
 pub struct Answer {
     pub document: Value,
     pub text: String,
+    /// Of a command that ran elsewhere.
+    pub exit: u8,
 }
 
 impl Answer {
     pub fn new(document: Value, text: impl Into<String>) -> Self {
-        Self { document, text: text.into() }
+        Self { document, text: text.into(), exit: 0 }
+    }
+
+    /// For commands that end as another one did.
+    pub fn exited(exit: u8) -> Self {
+        Self { exit, ..Self::written() }
     }
 
     /// For commands that have written their answer as it came.
@@ -42,12 +49,12 @@ impl Output {
 
     pub fn answer(self, answer: &Answer) -> ExitCode {
         let text = match (&answer.document, self.json) {
-            (Value::Null, true) => return ExitCode::SUCCESS,
+            (Value::Null, true) => return ExitCode::from(answer.exit),
             (document, true) => format!("{document:#}\n"),
             (_, false) => answer.text.clone(),
         };
         match write(text.as_bytes()) {
-            Ok(()) => ExitCode::SUCCESS,
+            Ok(()) => ExitCode::from(answer.exit),
             Err(failure) => {
                 self.failure(&failure.to_string());
                 failure.exit_code()

@@ -1,6 +1,7 @@
 //! `karman task`: the tasks of all services, their logs and files.
 
 pub mod download;
+pub mod exec;
 pub mod log;
 
 use std::path::PathBuf;
@@ -54,6 +55,31 @@ pub enum Command {
         #[arg(long)]
         completed: bool,
     },
+    /// Run a command inside of a task
+    Exec {
+        /// Id or name of the task, or a part of it
+        task: String,
+        /// The command and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+        /// Pass on what is typed
+        #[arg(short, long)]
+        interactive: bool,
+        /// Give it a terminal
+        #[arg(short, long)]
+        tty: bool,
+        /// Run it as this user
+        #[arg(short, long)]
+        user: Option<String>,
+    },
+    /// Look at a task with a terminal and type into it; Ctrl-P Ctrl-Q leaves it
+    Attach {
+        /// Id or name of the task, or a part of it
+        task: String,
+        /// Only look
+        #[arg(long)]
+        no_stdin: bool,
+    },
     /// List the files in a task's sandbox
     Ls {
         /// Id or name of the task, or a part of it
@@ -88,6 +114,15 @@ pub async fn run(command: Command, session: &Session) -> Outcome {
             let which = if all || completed { Some(which(all, completed)) } else { None };
             let tasks = find(session, &task, which).await?;
             log::run(session, &tasks, &log::Wanted { file, lines, follow }).await
+        }
+        Command::Exec { task, command, interactive, tty, user } => {
+            let task = find_one(session, &task).await?;
+            let wanted = exec::Wanted { command, interactive, tty, user };
+            exec::exec(session, &task, wanted).await
+        }
+        Command::Attach { task, no_stdin } => {
+            let task = find_one(session, &task).await?;
+            exec::attach(session, &task, !no_stdin).await
         }
         Command::Ls { task, path, long } => ls(session, &task, &path, long).await,
         Command::Download { task, path, target_dir } => {
