@@ -21,7 +21,7 @@ use crate::shim::{Run, hierarchy};
 use crate::support::{PATIENCE, eventually, is_root, runs};
 
 /// A task like that of an agent with all rights.
-fn isolated(command: &str, change: impl FnOnce(&mut Launch)) -> Run {
+pub(crate) fn isolated(command: &str, change: impl FnOnce(&mut Launch)) -> Run {
     let run = Run::with(command, |launch| {
         launch.spec = Spec::isolated(launch.spec.process.clone());
         change(launch);
@@ -32,7 +32,7 @@ fn isolated(command: &str, change: impl FnOnce(&mut Launch)) -> Run {
 
 /// An image of one layer: the programs of this machine that are needed, and
 /// what `change` makes of it.
-fn image(launch: &mut Launch, change: impl FnOnce(&Path)) {
+pub(crate) fn image(launch: &mut Launch, change: impl FnOnce(&Path)) {
     let base = launch.sandbox.parent().unwrap().join("image");
     let (layer, upper, work) = (base.join("layer"), base.join("upper"), base.join("work"));
     for folder in [&layer, &upper, &work] {
@@ -79,7 +79,7 @@ fn bind(from: &Path, to: &str) -> Mount {
 }
 
 /// A group of a container of this test.
-fn limited(launch: &mut Launch, name: &str, limits: Limits) -> Option<Group> {
+pub(crate) fn limited(launch: &mut Launch, name: &str, limits: Limits) -> Option<Group> {
     let group = hierarchy()?.group("karman-test-container", name);
     launch.spec.group = Some(group.clone());
     launch.spec.limits = Some(limits);

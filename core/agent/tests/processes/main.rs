@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod agent;
+mod attack;
 mod container;
 mod executor;
 mod files;
