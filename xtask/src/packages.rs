@@ -47,6 +47,17 @@ pub(crate) const DATACENTER_NEEDS: [Need; 5] = [
     Need { package: "nftables", purpose: "partitions between nodes", present: || exists("nft") },
 ];
 
+/// For comparing containers.
+pub(crate) const CONTAINER_NEEDS: [Need; 3] = [
+    Need { package: "runc", purpose: "containers to compare with", present: || exists("runc") },
+    Need { package: "crun", purpose: "containers to compare with", present: || exists("crun") },
+    Need {
+        package: "busybox-static",
+        purpose: "the image of containers",
+        present: || std::path::Path::new("/bin/busybox").is_file(),
+    },
+];
+
 /// For the tests.
 pub(crate) const TEST_NEEDS: [Need; 7] = [
     PYTHON,

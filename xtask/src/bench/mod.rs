@@ -1,5 +1,7 @@
 //! `cargo xtask bench`: measurements, always of release binaries.
 
+mod agent;
+mod containers;
 mod core;
 mod first_run;
 mod floor;
@@ -16,6 +18,8 @@ pub(crate) enum Command {
     FirstRun(report::Options),
     /// The resource core: allocation, failover, launches, reads, memory; agents are emulated
     Core(core::Options),
+    /// Containers beside those of crun and runc; needs root
+    Agent(report::Options),
     /// Three masters: failover, etcd, kills under load, installation; needs root
     Ha(ha::Options),
 }
@@ -24,6 +28,7 @@ pub(crate) fn run(command: Command) -> anyhow::Result<()> {
     match command {
         Command::FirstRun(options) => first_run::run(options),
         Command::Core(options) => core::run(&options),
+        Command::Agent(options) => agent::run(options),
         Command::Ha(options) => ha::run(&options),
     }
 }

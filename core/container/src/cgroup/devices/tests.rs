@@ -61,3 +61,34 @@ fn the_program_allows_what_is_listed_and_no_more() {
         assert_eq!(answer == 1, allowed, "{kind} {access} {major}:{minor}");
     }
 }
+
+/// A folder of the second generation, if it is mounted and we may make one.
+fn second_generation() -> Option<std::path::PathBuf> {
+    let mounts = std::fs::read_to_string("/proc/self/mounts").unwrap();
+    let point = mounts.lines().find_map(|line| {
+        let mut fields = line.split(' ').skip(1);
+        let point = fields.next()?;
+        (fields.next()? == "cgroup2").then(|| std::path::PathBuf::from(point))
+    })?;
+    let folder = point.join(format!("karman-test-devices-{}", std::process::id()));
+    std::fs::create_dir(&folder).ok().map(|()| folder)
+}
+
+#[test]
+fn the_kernel_takes_the_program_and_heeds_it() {
+    let Some(folder) = second_generation() else {
+        assert!(std::env::var_os("CI").is_none_or(|ci| ci != "true"), "CI lacks control groups");
+        eprintln!("\n*** THIS TEST DID NOT RUN: no control group of the second generation ***\n");
+        return;
+    };
+    let attached = attach(&folder, &program(&standard()));
+    let script = "echo 0 > $0/cgroup.procs; head -c 1 /dev/zero && echo zero; \
+                  head -c 1 /dev/mem > /dev/null; head -c 1 /dev/kmsg > /dev/null && echo kmsg; true";
+    let output =
+        std::process::Command::new("sh").arg("-c").arg(script).arg(&folder).output().unwrap();
+    std::fs::remove_dir(&folder).unwrap();
+    attached.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("zero") && !said.contains("kmsg"), "{output:?}");
+    assert!(String::from_utf8_lossy(&output.stderr).contains("not permitted"), "{output:?}");
+}
