@@ -43,6 +43,9 @@ pub use self::socket::Connection;
 /// The largest request body accepted, in bytes; larger ones answer 413.
 pub const BODY_BYTES_MAX: usize = 10 * 1024 * 1024;
 
+/// The media type of bodies that are records, one after the other.
+const RECORDS: &[u8] = b"application/recordio";
+
 /// A body over the limit is read up to this many bytes, and for this long, before
 /// it is refused: a client that is still sending when the connection closes sees
 /// a broken pipe instead of the answer.
@@ -102,6 +105,25 @@ pub fn serve_with_streams(
 ) {
     let unlimited = streams.layer(DefaultBodyLimit::disable()).layer(CatchPanicLayer::new());
     accept_all(name, doors.into(), &limited(router).merge(unlimited), None, tasks);
+}
+
+/// As [`serve`], for who passes on: a body of records may go on for ever, since
+/// whoever it is for takes one after the other.
+pub fn serve_to_pass_on(
+    name: &'static str,
+    doors: impl Into<Doors>,
+    router: Router,
+    tasks: &Tasks,
+) {
+    let whole = limited(router.clone());
+    let records = router.layer(DefaultBodyLimit::disable()).layer(CatchPanicLayer::new());
+    let choose = move |request: Request| {
+        let content = request.headers().get(header::CONTENT_TYPE);
+        let is_records = content.is_some_and(|content| content.as_bytes() == RECORDS);
+        let router = if is_records { records.clone() } else { whole.clone() };
+        async move { router.oneshot(request).await }
+    };
+    accept_all(name, doors.into(), &Router::new().fallback(choose), None, tasks);
 }
 
 /// As [`serve`], for answers that are large or never end: a peer that takes

@@ -152,7 +152,7 @@ pub async fn start(config: Config, tasks: &Tasks) -> Result<(), StartError> {
     });
     let router =
         Router::new().fallback(move |request: Request| front::handle(Arc::clone(&front), request));
-    karman_rt::http::serve("gateway", http, router, tasks);
+    karman_rt::http::serve_to_pass_on("gateway", http, router, tasks);
     if let Some(listener) = redirect {
         karman_rt::http::serve("redirect", listener, front::to_tls(address.port()), tasks);
     }
