@@ -5,6 +5,7 @@ mod agents;
 mod cli;
 mod dashboard;
 mod examples;
+mod exec;
 mod greedy;
 mod input;
 mod maintenance;
