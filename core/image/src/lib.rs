@@ -29,6 +29,6 @@ pub use progress::{Phase, Progress};
 pub use reference::Reference;
 pub use registry::Registries;
 pub use store::{
-    Collected, Error, Failed, HoldError, Image, Listed, OpenError, Policy, Pressure, RemoveError,
-    Settings, Store,
+    Collected, Error, Failed, HoldError, Image, Listed, LoadError, OpenError, Policy, Pressure,
+    RemoveError, Settings, Store, UploadError,
 };

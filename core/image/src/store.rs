@@ -7,6 +7,7 @@
 //! layers/<id>/            one layer on top of those that it was made on
 //! layers/<id>.json        how large it is, and when it was made
 //! holds/<container id>    the image that a container runs from
+//! uploads/                archives that come in pieces
 //! work/, trash/           what is being made, and what is being removed
 //! ```
 //!
@@ -30,6 +31,7 @@ mod record;
 mod remove;
 mod source;
 mod state;
+mod upload;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,6 +54,7 @@ use layers::Ready;
 use pins::Pins;
 pub use pressure::Pressure;
 use state::State;
+pub use upload::{LoadError, UploadError};
 
 /// What a store is made with.
 #[derive(Clone, Debug)]

@@ -24,8 +24,8 @@ pub(crate) use archive::extract_until;
 pub use archive::{Extracted, Form, Job, Owner, extract};
 pub(crate) use beneath::{create_beneath, open_beneath};
 pub use compression::Compression;
-pub(crate) use layer::{LayerJob, unpack};
-pub use layer::{Unpacked, layer_of};
+pub use layer::stack;
+pub(crate) use layer::{LayerJob, Unpacked, unpack};
 pub(crate) use meter::Stop;
 pub(crate) use settle::settle;
 

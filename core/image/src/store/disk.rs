@@ -33,7 +33,7 @@ pub(super) struct Disk {
     _lock: File,
 }
 
-pub(super) const FOLDERS: [&str; 5] = ["images", "layers", "holds", "work", "trash"];
+pub(super) const FOLDERS: [&str; 6] = ["images", "layers", "holds", "uploads", "work", "trash"];
 
 impl Disk {
     /// `None` if another process has it.

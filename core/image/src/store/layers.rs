@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use futures::FutureExt as _;
+use tracing::debug;
 
 use super::disk::Work;
 use super::record::LayerRecord;
@@ -118,6 +119,10 @@ async fn unpack(
     })
     .await?;
     check(&digest, layer, &unpacked)?;
+    if unpacked.devices_skipped > 0 {
+        let devices = unpacked.devices_skipped;
+        debug!(layer = %digest, devices, "devices that an image brings are left out");
+    }
     Ok(unpacked)
 }
 

@@ -23,8 +23,10 @@ pub(super) fn open(folder: &Path) -> Result<(Disk, State), OpenError> {
 }
 
 fn read(disk: &Disk) -> io::Result<State> {
-    for path in entries(&disk.folder("work"))? {
-        disk.discard(&path)?;
+    for name in ["work", "uploads"] {
+        for path in entries(&disk.folder(name))? {
+            disk.discard(&path)?;
+        }
     }
     let mut layers = layers(disk)?;
     let images = images(disk, &layers)?;

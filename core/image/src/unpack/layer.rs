@@ -41,16 +41,16 @@ const ENTRY_BYTES: u64 = 1024;
 
 /// What became of a layer.
 #[derive(Debug, Default)]
-pub struct Unpacked {
+pub(crate) struct Unpacked {
     /// Of the archive without its compression.
-    pub diff: Option<Digest>,
+    pub(crate) diff: Option<Digest>,
     /// Of the archive as it was packed, if asked for.
-    pub packed: Option<Digest>,
+    pub(crate) packed: Option<Digest>,
     /// On the disk.
-    pub bytes: u64,
-    pub entries: u64,
+    pub(crate) bytes: u64,
+    pub(crate) entries: u64,
     /// Devices that were left out.
-    pub devices_skipped: u64,
+    pub(crate) devices_skipped: u64,
     /// Folders that the layer does not describe, the root among them.
     pub(crate) implied: BTreeSet<PathBuf>,
     /// Hard links to files of layers below.
@@ -91,8 +91,33 @@ pub(crate) fn unpack(job: LayerJob) -> Result<Unpacked, Error> {
     Ok(unpacked)
 }
 
-/// Unpacks the layer that `input` gives into an empty folder, as a store does.
-pub fn layer_of(input: impl Read + Send, folder: &Path, limits: Limits) -> Result<Unpacked, Error> {
+/// Unpacks layers on top of each other, lowest first, into numbered folders
+/// below an empty one, as a store does. Returns them topmost first.
+///
+/// # Errors
+/// A layer cannot be unpacked.
+pub fn stack<R: Read + Send>(
+    layers: impl IntoIterator<Item = R>,
+    folder: &Path,
+    limits: Limits,
+) -> Result<Vec<PathBuf>, Error> {
+    let mut lowers: Vec<PathBuf> = Vec::new();
+    for (number, layer) in layers.into_iter().enumerate() {
+        let path = folder.join(number.to_string());
+        std::fs::create_dir(&path).map_err(|source| Error::Open { path: path.clone(), source })?;
+        let unpacked = layer_of(layer, &path, limits)?;
+        super::settle(&path, &unpacked, &lowers, limits)?;
+        lowers.insert(0, path);
+    }
+    Ok(lowers)
+}
+
+/// Unpacks the layer that `input` gives into an empty folder.
+pub(super) fn layer_of(
+    input: impl Read + Send,
+    folder: &Path,
+    limits: Limits,
+) -> Result<Unpacked, Error> {
     let stop = Stop::default();
     let source = Meter::new(input, u64::MAX, &stop);
     read(source, folder, Algorithm::Sha256, limits, &stop).map(|(unpacked, _)| unpacked)
@@ -156,8 +181,13 @@ impl Layer {
         }
         let path = clean(&entry.path)?;
         let name = path.file_name().unwrap_or_default().as_bytes();
+        let above = path.parent().unwrap_or(Path::new(""));
+        if above.iter().any(|part| part.as_bytes().starts_with(WHITEOUT)) {
+            let problem = "a folder in it has the name of something that is removed";
+            return Err(Error::Path { path: shown(&entry.path), problem });
+        }
         if name == OPAQUE {
-            return self.opaque(path.parent().unwrap_or(Path::new("")));
+            return self.opaque(above);
         }
         if name.starts_with(NOTES) {
             return Ok(());

@@ -7,6 +7,7 @@ use std::path::Path;
 use expect_test::{Expect, expect};
 use tempfile::TempDir;
 
+use super::layer::layer_of;
 use super::*;
 use crate::testing::{self, Member, device, file, folder, hard_link, is_root, symlink, tar};
 
@@ -44,16 +45,10 @@ fn show(root: &Path, folder: &Path, text: &mut String) {
 }
 
 /// Unpacks layers on top of each other; the topmost is returned first.
-fn stack(layers: &[Vec<Member>]) -> (TempDir, Vec<PathBuf>) {
+fn stacked(layers: &[Vec<Member>]) -> (TempDir, Vec<PathBuf>) {
     let root = tempfile::tempdir().unwrap();
-    let mut lowers: Vec<PathBuf> = Vec::new();
-    for (number, members) in layers.iter().enumerate() {
-        let path = root.path().join(number.to_string());
-        fs::create_dir(&path).unwrap();
-        let unpacked = layer_of(&*tar(members), &path, limits()).unwrap();
-        settle(&path, &unpacked, &lowers, limits()).unwrap();
-        lowers.insert(0, path);
-    }
+    let archives: Vec<Vec<u8>> = layers.iter().map(|members| tar(members)).collect();
+    let lowers = stack(archives.iter().map(Vec::as_slice), root.path(), limits()).unwrap();
     (root, lowers)
 }
 
@@ -91,7 +86,7 @@ fn a_layer_becomes_what_overlayfs_stacks() {
         file(&"long/".repeat(20), "").with("path", "l/".repeat(60).as_bytes()).mode(0o600),
         file("sbin/through", "in bin"),
     ];
-    let (root, layers) = stack(&[members[..12].to_vec()]);
+    let (root, layers) = stacked(&[members[..12].to_vec()]);
     expect![[r#"
         bin 755 0:0 dir
         bin/su 4755 0:5 "x"
@@ -109,7 +104,7 @@ fn a_layer_becomes_what_overlayfs_stacks() {
     assert!(layer::hides_below(&cache));
     assert_eq!(fs::metadata(layers[0].join("var/cache")).unwrap().mtime(), 1_700_000_000);
     drop(root);
-    let (_root, layers) = stack(&[members.to_vec()]);
+    let (_root, layers) = stacked(&[members.to_vec()]);
     assert_eq!(fs::read_to_string(layers[0].join("bin/through")).unwrap(), "in bin");
     assert!(layers[0].join("l/l/l/l").is_dir());
 }
@@ -125,7 +120,7 @@ fn folders_that_are_only_implied_look_like_those_below() {
         folder("home/user", 0o700).owned(1000, 1000).with("SCHILY.xattr.user.note", b"kept\n"),
         folder("srv/a", 0o711),
     ];
-    let (_root, layers) = stack(&[
+    let (_root, layers) = stacked(&[
         base,
         vec![file("other", "")],
         vec![
@@ -158,7 +153,7 @@ fn folders_that_are_only_implied_look_like_those_below() {
 
 #[test]
 fn links_to_files_of_lower_layers_are_copies() {
-    let (_root, layers) = stack(&[
+    let (_root, layers) = stacked(&[
         vec![file("lib/a", "data").mode(0o755), file("lib/b", "gone")],
         vec![file("lib/.wh.b", "")],
         vec![hard_link("x", "lib/a"), hard_link("y", "/lib/a"), hard_link("z", "x")],
@@ -179,7 +174,7 @@ fn links_to_files_of_lower_layers_are_copies() {
 
 #[test]
 fn what_a_layer_replaces_within_itself_is_replaced() {
-    let (_root, layers) = stack(&[vec![
+    let (_root, layers) = stacked(&[vec![
         folder("a", 0o755),
         file("a/b", "1"),
         file("a", "now a file"),
@@ -222,6 +217,12 @@ fn nothing_leaves_the_folder() {
         &[symlink("up", "../.."), symlink("loop", "loop"), file("loop/x", "")],
         &expect!["'loop' leads out of the folder that is unpacked into"],
     );
+    refused(
+        &[file(".wh.d/x", "x")],
+        &expect![
+            "'.wh.d/x' is no usable path: a folder in it has the name of something that is removed"
+        ],
+    );
     refused(&[file("f", ""), file("f/x", "")], &expect!["cannot write 'f'"]);
     refused(
         &[symlink("dangling", "/none"), file("dangling/x", "")],
@@ -260,7 +261,7 @@ fn what_means_something_to_the_host_is_left_out() {
         .with("SCHILY.xattr.user.overlay.opaque", b"y")
         .with("SCHILY.xattr.security.selinux", b"x")
         .with("SCHILY.xattr.user.mine", b"1");
-    let (_root, layers) = stack(&[vec![trick]]);
+    let (_root, layers) = stacked(&[vec![trick]]);
     let mut names = [0; 256];
     let opened = fs::File::open(layers[0].join("x")).unwrap();
     let length = rustix::fs::flistxattr(&opened, &mut names[..]).unwrap();

@@ -121,3 +121,28 @@ async fn what_holds_no_image_is_refused() {
     let text = chain(&store.load(&path).await.unwrap_err());
     assert!(text.contains("has the content"), "{text}");
 }
+
+#[tokio::test]
+async fn archives_come_in_pieces() {
+    let root = tempfile::tempdir().unwrap();
+    write_layout(&root.path().join("layout"), &three_layers(), "app:1");
+    let archive = pack(&root.path().join("layout"));
+    let store = open(&root.path().join("store"));
+    let (first, rest) = archive.split_at(1000);
+    assert_eq!(store.upload("a1", 0, first.to_vec()).await.unwrap(), 1000);
+    let error = store.upload("a1", 10, rest.to_vec()).await.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "the upload has 1000 bytes, so the next piece begins there, not at 10"
+    );
+    store.upload("a1", 1000, rest.to_vec()).await.unwrap();
+    assert_eq!(store.load_upload("a1", None).await.unwrap().len(), 1);
+    assert!(store.upload("../x", 0, vec![]).await.is_err());
+    assert!(store.upload("a1", 5, vec![]).await.is_err());
+    for number in 0..12 {
+        store.upload(&format!("n{number}"), 0, vec![0]).await.unwrap();
+    }
+    assert_eq!(entries(&root.path().join("store/uploads")), 8);
+    let large = store.upload("n11", 1, vec![0; 9 << 20]).await.unwrap_err();
+    assert!(matches!(large, UploadError::TooLarge { .. }));
+}
