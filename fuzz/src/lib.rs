@@ -3,3 +3,6 @@
 
 #[path = "../../tests/src/fuzz/bodies.rs"]
 pub mod bodies;
+
+#[path = "../../tests/src/fuzz/unpacking.rs"]
+pub mod unpacking;

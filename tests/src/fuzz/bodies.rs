@@ -19,6 +19,9 @@ pub(super) type Body = fn(&[u8]);
 /// Every body under the name of its target.
 #[cfg(test)]
 pub(super) const TARGETS: &[(&str, Body)] = &[
+    ("archive", super::unpacking::archive),
+    ("image_documents", super::unpacking::image_documents),
+    ("image_layers", super::unpacking::image_layers),
     ("names", names),
     ("operator_json", operator_json),
     ("operator_protobuf", operator_protobuf),

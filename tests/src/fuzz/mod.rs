@@ -5,3 +5,4 @@
 pub mod bodies;
 #[cfg(test)]
 mod replay;
+pub mod unpacking;
