@@ -10,6 +10,7 @@ mod error;
 mod executor;
 mod executors;
 mod files;
+mod images;
 mod metrics;
 mod nested;
 mod operator;
@@ -78,7 +79,12 @@ fn under_all_names(routes: Router<Shared>) -> Router<Shared> {
 }
 
 fn routes() -> Router<Shared> {
-    let mut routes = Router::new().route("/api/v1/executor", post(executor::call));
+    let mut routes = Router::new()
+        .route("/api/v1/executor", post(executor::call))
+        .route("/karman/v1/images", get(images::list).delete(images::remove))
+        .route("/karman/v1/images/pull", post(images::pull))
+        .route("/karman/v1/images/uploads/{id}", post(images::upload))
+        .route("/karman/v1/images/uploads/{id}/load", post(images::load));
     for suffix in ["", ".json"] {
         let path = |path: &str| format!("{path}{suffix}");
         routes = routes
