@@ -59,12 +59,17 @@ pub(crate) const CONTAINER_NEEDS: [Need; 3] = [
 ];
 
 /// For the tests.
-pub(crate) const TEST_NEEDS: [Need; 7] = [
+pub(crate) const TEST_NEEDS: [Need; 8] = [
     PYTHON,
     Need {
         package: "python3-venv",
         purpose: "the tests with published client libraries",
         present: || succeeds(Command::new("python3").args(["-c", "import venv, ensurepip"])),
+    },
+    Need {
+        package: "docker-registry",
+        purpose: "the tests that pull images",
+        present: || exists("docker-registry"),
     },
     Need {
         package: "dnsutils",
