@@ -7,7 +7,7 @@ use clap::{ArgAction, Parser, Subcommand};
 
 use crate::choose::env;
 use crate::command::{
-    app, auth, cluster, config, debug, deployment, instance, marathon, node, service, task,
+    app, auth, cluster, config, debug, deployment, image, instance, marathon, node, service, task,
 };
 use crate::http::Trust;
 
@@ -99,6 +99,9 @@ pub enum Command {
     /// The machines of the cluster
     #[command(subcommand)]
     Node(node::Command),
+    /// Images on the nodes: bring them before tasks want them, or without a registry
+    #[command(subcommand)]
+    Image(image::Command),
     /// Schedulers that run on the cluster
     #[command(subcommand)]
     Service(service::Command),

@@ -7,6 +7,7 @@ pub mod completion;
 pub mod config;
 pub mod debug;
 pub mod deployment;
+pub mod image;
 pub mod instance;
 pub mod marathon;
 pub mod node;
@@ -44,6 +45,7 @@ pub async fn run(args: Args) -> Outcome {
         }
         Command::Task(command) => task::run(command, &Session::open(&global).await?).await,
         Command::Node(command) => node::run(command, &Session::open(&global).await?).await,
+        Command::Image(command) => image::run(command, &Session::open(&global).await?).await,
         Command::Service(command) => service::run(command, &Session::open(&global).await?).await,
     }
 }

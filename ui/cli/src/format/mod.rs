@@ -6,6 +6,7 @@ pub mod app;
 pub mod cluster;
 pub mod deployment;
 pub mod document;
+pub mod image;
 pub mod node;
 pub mod queue;
 pub mod service;
