@@ -96,7 +96,7 @@ fn setup(spec: &Spec) -> Vec<Step> {
         });
         steps.push(Step::Pivot);
     }
-    steps.extend(spec.hidden.iter().cloned().map(Step::Hide));
+    steps.extend(mounts::hidden(spec).cloned().map(Step::Hide));
     steps.extend(mounts::put(spec, &mounts));
     steps.extend(mounts::protect(spec));
     steps

@@ -95,6 +95,20 @@ fn mount(
     Mount { source, target: target.into(), read_only, recursive: false, options: options.to_vec() }
 }
 
+/// What is below another hidden folder is hidden with it; what is made there
+/// leads to mounts of the container's, which stay as they are.
+pub(super) fn hidden(spec: &Spec) -> impl Iterator<Item = &PathBuf> {
+    let below = |path: &PathBuf, other: &PathBuf| path != other && path.starts_with(other);
+    spec.hidden
+        .iter()
+        .enumerate()
+        .filter(move |(at, path)| {
+            let said_before = spec.hidden.iter().take(*at).any(|other| other == *path);
+            !said_before && !spec.hidden.iter().any(|other| below(path, other))
+        })
+        .map(|(_, path)| path)
+}
+
 /// Everything that comes from the machine.
 pub(super) fn take(mounts: &[Mount]) -> impl Iterator<Item = Step> {
     let of_machine = mounts.iter().filter(|mount| filesystem(&mount.source).is_none());
@@ -176,7 +190,7 @@ pub(super) fn protect(spec: &Spec) -> Vec<Step> {
     if spec.group.as_ref().is_some_and(|group| !group.unified) {
         steps.push(Step::Seal("/sys/fs/cgroup".into()));
     }
-    steps.extend(spec.hidden.iter().cloned().map(Step::Seal));
+    steps.extend(hidden(spec).cloned().map(Step::Seal));
     if let Root::Image { read_only: true, .. } = &spec.root {
         steps.push(Step::Seal("/".into()));
     }

@@ -159,3 +159,15 @@ fn what_cannot_be_is_refused() {
         assert_eq!(plan(&spec), Err(error));
     }
 }
+
+#[test]
+fn what_is_hidden_twice_is_hidden_once() {
+    let hidden = ["/var/lib/karman", "/etc/karman", "/var/lib/karman/agent", "/etc/karman"];
+    let spec = Spec { hidden: hidden.map(PathBuf::from).to_vec(), ..Spec::isolated(process()) };
+    let steps = plan(&spec).unwrap().setup;
+    let hides = steps.iter().filter(|step| matches!(step, Step::Hide(_))).count();
+    let seals = steps.iter().filter(
+        |step| matches!(step, Step::Seal(path) if path.to_string_lossy().contains("karman")),
+    );
+    assert_eq!((hides, seals.count()), (2, 2));
+}
