@@ -10,4 +10,6 @@ mod gateway;
 #[cfg(test)]
 mod harness;
 #[cfg(test)]
+mod images;
+#[cfg(test)]
 mod tasks;
