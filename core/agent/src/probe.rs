@@ -2,6 +2,8 @@
 //!
 //! Task: one per check of a running task. Input: the clock. Outputs: events.
 
+use std::fs;
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -10,6 +12,7 @@ use std::time::Duration;
 
 use karman_api::mesos::v1::CommandInfo;
 use karman_rt::time::now_ms;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
@@ -17,6 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::checks::{Checker, Outcome, Probe};
 use crate::core::Event;
+use crate::driver::blocking;
+use crate::nested;
+use crate::shim::once::{self, Answer};
+use crate::shim::records::{Cause, Launch, RunDir, Running, Stored};
+
+/// Between the end of a command's time and that of its processes.
+const COMMAND_END_MAX: Duration = Duration::from_secs(5);
 
 /// Which of the two checks of a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,9 +38,9 @@ pub(crate) enum Kind {
 /// Where a command check runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Surroundings {
-    pub(crate) sandbox: PathBuf,
-    pub(crate) environment: Vec<(String, String)>,
-    pub(crate) user: Option<String>,
+    /// Of the task: how it was launched.
+    pub(crate) run: RunDir,
+    pub(crate) shim: PathBuf,
 }
 
 /// Probes until `over`.
@@ -46,7 +56,13 @@ pub(crate) async fn run(
         loop {
             sleep(Duration::from_millis(checker.due_ms().saturating_sub(now_ms()))).await;
             let limit = Duration::from_millis(checker.spec().timeout_ms);
-            let outcome = timeout(limit, ask(&checker.spec().probe, &surroundings)).await;
+            // A command is ended, with all that it started, by whoever runs it.
+            let probe = &checker.spec().probe;
+            let patience = match probe {
+                Probe::Command(_) => limit + COMMAND_END_MAX,
+                Probe::Http { .. } | Probe::Tcp { .. } => limit,
+            };
+            let outcome = timeout(patience, ask(probe, &surroundings, limit)).await;
             let outcome = outcome.unwrap_or_else(|_| Outcome::None("timed out".into()));
             for effect in checker.apply(now_ms(), outcome) {
                 let event = Event::Checked { container_id: container_id.clone(), kind, effect };
@@ -62,14 +78,14 @@ pub(crate) async fn run(
     }
 }
 
-async fn ask(probe: &Probe, surroundings: &Surroundings) -> Outcome {
+async fn ask(probe: &Probe, surroundings: &Surroundings, limit: Duration) -> Outcome {
     match probe {
         Probe::Http { scheme, port, path, ipv6 } => ask_http(scheme, *port, path, *ipv6).await,
         Probe::Tcp { port, ipv6 } => match TcpStream::connect((loopback(*ipv6), *port)).await {
             Ok(_) => Outcome::Tcp,
             Err(error) => Outcome::None(error.to_string()),
         },
-        Probe::Command(command) => ask_command(command, surroundings).await,
+        Probe::Command(command) => ask_command(command, surroundings, limit).await,
     }
 }
 
@@ -103,48 +119,53 @@ fn client() -> Option<&'static reqwest::Client> {
         .as_ref()
 }
 
-async fn ask_command(command: &CommandInfo, surroundings: &Surroundings) -> Outcome {
-    let mut process = if command.shell() {
-        let mut process = tokio::process::Command::new("/bin/sh");
-        process.arg("-c").arg(command.value());
-        process
-    } else {
-        let mut process = tokio::process::Command::new(command.value());
-        process.args(command.arguments.iter().skip(1));
-        process
-    };
-    process.env_clear().envs(surroundings.environment.iter().map(|(name, value)| (name, value)));
-    for variable in command.environment.iter().flat_map(|environment| &environment.variables) {
-        process.env(&variable.name, variable.value.as_deref().unwrap_or_default());
-    }
-    process.current_dir(&surroundings.sandbox).process_group(0);
-    process.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    if let Some(name) = &surroundings.user {
-        let Ok(Some(user)) = nix::unistd::User::from_name(name) else {
-            return Outcome::None(format!("no user '{name}' on this machine"));
-        };
-        process.uid(user.uid.as_raw()).gid(user.gid.as_raw());
-    }
-    let mut child = match process.spawn() {
-        Ok(child) => child,
-        Err(error) => return Outcome::None(error.to_string()),
-    };
-    let _group = Group(child.id());
-    match child.wait().await {
-        Ok(status) => status
-            .code()
-            .map_or_else(|| Outcome::None("killed by a signal".into()), Outcome::Command),
+/// Inside of the container, as the task itself would run it.
+async fn ask_command(
+    command: &CommandInfo,
+    surroundings: &Surroundings,
+    limit: Duration,
+) -> Outcome {
+    match answer(command, surroundings, limit).await {
+        Ok(Answer::Ended(Cause::Status(status))) => Outcome::Command(status),
+        Ok(Answer::Ended(Cause::Signal(_))) => Outcome::None("killed by a signal".into()),
+        Ok(Answer::Ended(Cause::NotStarted(reason))) => Outcome::None(reason),
+        Ok(Answer::Ended(Cause::NeverStarted)) => Outcome::None("it was not started".into()),
+        Ok(Answer::OutOfTime) => Outcome::None("timed out".into()),
         Err(error) => Outcome::None(error.to_string()),
     }
 }
 
-/// Ends everything that a check started, however it is left.
-struct Group(Option<u32>);
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            crate::process::signal_group(leader, rustix::process::Signal::KILL);
-        }
+async fn answer(
+    command: &CommandInfo,
+    surroundings: &Surroundings,
+    limit: Duration,
+) -> io::Result<Answer> {
+    let (run, command) = (surroundings.run.clone(), command.clone());
+    let limit_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+    let order = blocking(move || order(&run, command, limit_ms)).await?;
+    let mut shim = tokio::process::Command::new(&surroundings.shim)
+        .args(["shim", once::ARGUMENT])
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()?;
+    if let Some(mut input) = shim.stdin.take() {
+        input.write_all(&order).await?;
     }
+    let said = shim.wait_with_output().await?.stdout;
+    Ok(serde_json::from_slice(&said)?)
+}
+
+/// The command with the view and the rights that the task has.
+fn order(run: &RunDir, command: CommandInfo, limit_ms: u64) -> io::Result<Vec<u8>> {
+    let Stored::V1(parent) = serde_json::from_slice::<Stored<Launch>>(&fs::read(run.launch())?)?;
+    let running = serde_json::from_slice::<Stored<Running>>(&fs::read(run.running())?)?;
+    let Running { task, init } = running.newest();
+    let wanted = nested::Order { path: Vec::new(), command, terminal: None, session: false };
+    let spec = nested::spec(&parent.spec, init.unwrap_or(task), &wanted);
+    let spec = spec.map_err(io::Error::other)?;
+    Ok(serde_json::to_vec(&once::Order { spec, limit_ms })?)
 }

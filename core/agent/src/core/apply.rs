@@ -196,11 +196,10 @@ impl Core {
                     Checker::restored(spec, started_ms, now_ms, healthy)
                 }
             };
-            let plan = entry.plan.as_ref();
+            let record = &entry.record;
             let surroundings = Surroundings {
-                sandbox: entry.record.sandbox.clone(),
-                environment: plan.map(|plan| plan.environment.clone()).unwrap_or_default(),
-                user: plan.and_then(|plan| plan.user.clone()),
+                run: self.settings.run_dir(&record.agent_id, &record.container_id),
+                shim: self.settings.shim.clone(),
             };
             let (events, over) = (self.events.clone(), entry.over.clone());
             self.tasks.spawn(

@@ -7,6 +7,7 @@
 
 pub mod console;
 mod descriptors;
+pub(crate) mod once;
 pub mod records;
 mod spawn;
 mod supervise;
@@ -36,6 +37,9 @@ const EXIT_ATTEMPTS: usize = 30;
 pub fn main(mut args: impl Iterator<Item = OsString>) -> ExitCode {
     descriptors::close_inherited();
     let Some(path) = args.next() else { return ExitCode::from(2) };
+    if path == once::ARGUMENT {
+        return once::main();
+    }
     match run(&RunDir::new(PathBuf::from(path))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
