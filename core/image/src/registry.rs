@@ -215,6 +215,3 @@ async fn document(
     let late = |_| Error::Late { endpoint: endpoint.to_string(), limit: ANSWER_MAX };
     tokio::time::timeout(ANSWER_MAX, answer).await.map_err(late)?
 }
-
-#[cfg(test)]
-mod tests;

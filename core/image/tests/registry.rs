@@ -1,5 +1,6 @@
 //! Against the registry that others run: Debian's `docker-registry`, and the
 //! overlay of the kernel.
+#![cfg(test)]
 
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};

@@ -8,7 +8,7 @@ use crate::plan::Role;
 
 /// Several directives of the units came with it.
 const SYSTEMD_MIN: u32 = 247;
-const KERNEL_MIN: (u32, u32) = (4, 18);
+const KERNEL_MIN: (u32, u32) = (5, 12);
 const MIB: u64 = 1 << 20;
 /// A release and its successor.
 const PROGRAMS_FREE_MIN: u64 = 400 * MIB;
@@ -121,7 +121,7 @@ impl Judge<'_> {
         let parts: Vec<u32> =
             kernel.split(['.', '-']).map_while(|part| part.parse().ok()).take(2).collect();
         let version = (parts.first().copied().unwrap_or(0), parts.get(1).copied().unwrap_or(0));
-        self.require("kernel", version >= KERNEL_MIN, kernel.clone(), "4.18 or later is needed");
+        self.require("kernel", version >= KERNEL_MIN, kernel.clone(), "5.12 or later is needed");
         let detail = if *systemd == 0 { "does not run it".into() } else { systemd.to_string() };
         self.require(
             "systemd",

@@ -62,7 +62,7 @@ fn everything_wrong_at_once() {
         expect![[r#"
         Fail root: is root: take an ssh_user that is root or may use sudo
         Fail processor: aarch64: take the installer that was built for it
-        Fail kernel: 3.10.0: 4.18 or later is needed
+        Fail kernel: 3.10.0: 5.12 or later is needed
         Fail systemd: does not run it: version 247 or later must run it
         Fail programs: without ip useradd: install the packages iproute2, passwd, util-linux
         Warn SELinux: enforcing: Karman brings no policy; set it to permissive
@@ -84,7 +84,7 @@ fn everything_wrong_at_once() {
         expect![[r#"
         Fail root: is root: take an ssh_user that is root or may use sudo
         Fail processor: aarch64: take the installer that was built for it
-        Fail kernel: 3.10.0: 4.18 or later is needed
+        Fail kernel: 3.10.0: 5.12 or later is needed
         Fail systemd: does not run it: version 247 or later must run it
         Fail programs: without ip useradd: install the packages iproute2, passwd, util-linux
         Warn control groups: cpu or memory is missing: tasks would run without limits; boot with cgroup_enable=memory

@@ -19,7 +19,10 @@ impl Source {
     /// Whether it holds nothing but tests.
     pub(super) fn is_test(&self) -> bool {
         self.path.ends_with("tests.rs")
-            || self.path.components().any(|part| part.as_os_str() == "tests")
+            || self
+                .path
+                .components()
+                .any(|part| ["tests", "testing"].map(Some).contains(&part.as_os_str().to_str()))
     }
 
     /// What is compiled into a program: without comments, and without a test
