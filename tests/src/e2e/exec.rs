@@ -155,6 +155,9 @@ async fn a_shell_in_a_task_has_the_terminal_of_its_user() {
     // Keys are not for this machine but for the command.
     person.types("sleep 1000\n");
     person.types("\x03");
+    // What is typed before the shell has woken up goes with what it interrupts.
+    person.sees("^C");
+    person.sees("# ");
     person.types("echo woken-$((2 + 2)); exit 5\n");
     person.sees("woken-4");
     let ended = tokio::time::timeout(LIMIT, shell.wait()).await.expect("it ends").unwrap();
